@@ -1,0 +1,53 @@
+"""A resource is a row: kind, schema, strategy, columns, etcd key. What is done with the row is registry.store and handlers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from apiserver.registry.strategy import Strategy
+from machinery.api.codec import Json
+from machinery.api.kinds import Kind
+
+#: (object) -> value of one table cell
+Cell = Callable[[Json], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of `kubectl get`; priority 1 shows with -o wide only."""
+
+    name: str
+    cell: Cell
+    type: str = "string"
+    format: str = ""
+    description: str = ""
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One built-in or custom kind as the server serves it."""
+
+    kind: Kind
+    strategy: Strategy = field(default_factory=Strategy)
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    #: below /registry: "pods", "services/specs", "minions", "leases" …; upstream's own layout
+    key: str = ""
+    #: selectable fields besides metadata.name and metadata.namespace
+    fields: Mapping[str, Callable[[Json], str]] = field(default_factory=dict)
+    #: "status", "scale", and what handlers/connect serves ("log", "exec", "binding" …)
+    subresources: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+    #: lifetime in etcd, seconds; 0: for ever (events: one hour)
+    ttl_seconds: int = 0
+
+    def prefix(self) -> str:
+        """The etcd prefix all its objects lie under, with a slash at the end."""
+        return f"/registry/{self.key}/"
+
+    def key_of(self, namespace: str, name: str) -> str:
+        """The etcd key of one object."""
+        middle = f"{namespace}/" if self.kind.namespaced else ""
+        return f"/registry/{self.key}/{middle}{name}"

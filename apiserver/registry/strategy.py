@@ -1,0 +1,97 @@
+"""What a kind may do differently from the generic store: the hooks, each with a default that does nothing special.
+
+The order in which `registry.store` calls them (upstream: registry/rest/create.go, update.go, delete.go):
+create: prepare_for_create, defaults, validate, (allocate), write.  update: prepare_for_update, defaults, validate_update, write.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from machinery.api.codec import Json
+from machinery.api.errors import FieldError
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a hook may know of the request: never the transport."""
+
+    user: Any
+    namespace: str
+    name: str
+    subresource: str = ""
+    dry_run: bool = False
+
+
+class Strategy:
+    """The default strategy; a kind overrides what is special. Objects passed in are the store's own copies and may be changed."""
+
+    #: update may create a missing object (upstream: AllowCreateOnUpdate: leases, endpoints, …)
+    create_on_update: bool = False
+    #: an update without a resourceVersion overwrites (upstream: AllowUnconditionalUpdate)
+    unconditional_update: bool = True
+    #: spec changes bump metadata.generation
+    has_generation: bool = False
+    #: default grace period for delete in seconds; None: not gracefully deleted
+    default_grace_seconds: int | None = None
+    #: what DELETE answers: the object it deleted, or a Status (upstream: ReturnDeletedObject)
+    returns_deleted_object: bool = False
+
+    def defaults(self, obj: Json) -> None:
+        """Fill in what the client left out, in place (upstream: pkg/apis/*/v1/defaults.go)."""
+
+    def prepare_for_create(self, obj: Json, context: Context) -> None:
+        """Drop what a client may not set on create: status, generation."""
+        obj.pop("status", None) if self.has_generation else None
+        if self.has_generation:
+            obj["metadata"]["generation"] = 1
+
+    def prepare_for_update(self, obj: Json, old: Json, context: Context) -> None:
+        """Carry over what this update may not touch: status on the main resource; bump generation on a new spec."""
+        if self.has_generation:
+            if "status" in old:
+                obj["status"] = old["status"]
+            else:
+                obj.pop("status", None)
+            self.bump_generation(obj, old)
+
+    def prepare_for_status_update(self, obj: Json, old: Json, context: Context) -> None:
+        """A status update changes status (and metadata that the generic store allows) and nothing else."""
+        status = obj.get("status")
+        metadata = obj["metadata"]
+        for key in [key for key in obj if key not in ("status", "metadata")]:
+            del obj[key]
+        obj.update({key: value for key, value in old.items() if key not in ("status", "metadata")})
+        obj["metadata"] = metadata
+        if status is None:
+            obj.pop("status", None)
+
+    def bump_generation(self, obj: Json, old: Json) -> None:
+        """generation + 1 when anything outside metadata and status changed, else the old one."""
+        generation = old["metadata"].get("generation", 1)
+        obj["metadata"]["generation"] = generation + (1 if _desired(obj) != _desired(old) else 0)
+
+    def validate(self, obj: Json, context: Context) -> list[FieldError]:
+        """Semantic checks on create; structure was checked by the schema before."""
+        return []
+
+    def validate_update(self, obj: Json, old: Json, context: Context) -> list[FieldError]:
+        """Semantic checks on update: by default those of create; immutable fields are for the kind."""
+        return self.validate(obj, context)
+
+    def validate_status_update(self, obj: Json, old: Json, context: Context) -> list[FieldError]:
+        """Semantic checks on a status update."""
+        return []
+
+    def warnings(self, obj: Json, old: Json | None) -> list[str]:
+        """Texts for Warning headers."""
+        return []
+
+    def grace_seconds(self, obj: Json, asked: int | None) -> int | None:
+        """The grace period of a delete in seconds, or None where the kind knows no graceful deletion. 0: at once."""
+        if self.default_grace_seconds is None:
+            return None
+        return self.default_grace_seconds if asked is None else asked
+
+
+def _desired(obj: Json) -> Json:
+    return {key: value for key, value in obj.items() if key not in ("metadata", "status", "apiVersion", "kind")}

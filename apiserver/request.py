@@ -1,0 +1,99 @@
+"""What a handler sees of one request and what it gives back. Parsing of paths is filters/request_info, writing is app."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from machinery.api import errors
+
+MAX_BODY: Final = 3 * 1024 * 1024  # upstream's MaxRequestBodyBytes
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks; what authentication found (upstream: k8s.io/apiserver/pkg/authentication/user)."""
+
+    name: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+ANONYMOUS: Final = User("system:anonymous", groups=("system:unauthenticated",))
+
+
+@dataclass(frozen=True, slots=True)
+class RequestInfo:
+    """What a path and a method mean (upstream: apiserver/pkg/endpoints/request/requestinfo.go)."""
+
+    path: str
+    verb: str
+    is_resource: bool = False
+    prefix: str = ""
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    parts: tuple[str, ...] = ()  # what follows the subresource: the rest of a proxy path
+
+
+@dataclass(slots=True)
+class Request:
+    """One request to a resource, after authentication and authorization."""
+
+    method: str
+    path: str
+    query: Mapping[str, list[str]]
+    headers: Mapping[str, str]  # names in lower case
+    info: RequestInfo
+    user: User
+    scope: Mapping[str, Any]
+    receive: Callable[[], Awaitable[Any]]
+    warnings: list[str] = field(default_factory=list)  # become Warning: 299 headers
+
+    def param(self, name: str, default: str = "") -> str:
+        """The first value of a query parameter."""
+        values = self.query.get(name)
+        return values[0] if values else default
+
+    async def body(self) -> bytes:
+        """The whole body; raises RequestEntityTooLarge past MAX_BODY bytes."""
+        chunks: list[bytes] = []
+        size = 0
+        more = True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise errors.BadRequest("the client closed the connection before its request body was complete")
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > MAX_BODY:
+                raise errors.RequestEntityTooLarge(f"limit is {MAX_BODY}")
+            chunks.append(chunk)
+            more = message.get("more_body", False)
+        return b"".join(chunks)
+
+
+@dataclass(slots=True)
+class Response:
+    """A whole answer."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class StreamResponse:
+    """An answer in chunks: lists, watches, logs. The writer yields to the loop between chunks and stops when the client goes."""
+
+    chunks: AsyncIterator[bytes]
+    status: int = 200
+    content_type: str = "application/json"
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+Answer = Response | StreamResponse

@@ -1,0 +1,1 @@
+"""asyncio kits that never heard of Kubernetes."""

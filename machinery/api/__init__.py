@@ -1,0 +1,1 @@
+"""Objects as data. Pure: no I/O, no asyncio, no clock."""

@@ -1,0 +1,1 @@
+"""The client side of the API: config, requests, watches, informers, the controller loop, leader election, events."""

@@ -1,0 +1,1 @@
+"""What makes a process: flags, config, logs, metrics, health, TLS, run."""
