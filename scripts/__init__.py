@@ -1,0 +1,1 @@
+"""Tools of the checkout itself: run from its root, not installed."""
