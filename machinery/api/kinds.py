@@ -1,4 +1,4 @@
-"""The kinds Skiff knows by name: group, version, plural, scope. Schemas are in `schema`, behaviour is in the components."""
+"""The kinds Skiff knows by name: group, version, plural, scope. Schemas are in `schema`."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,7 +1,7 @@
 """Reading an object's metadata and its conditions, whatever its kind. Nothing here changes what it is given."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind

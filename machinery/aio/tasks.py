@@ -1,0 +1,53 @@
+"""Loops that go on for ever: what fails is logged once with its context, and tried again after a back-off."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from machinery.aio.backoff import Backoff
+from machinery.aio.clock import REAL, Clock
+
+logger = logging.getLogger(__name__)
+
+
+async def keep_running(name: str, work: Callable[[], Awaitable[None]], *, clock: Clock = REAL) -> None:
+    """Call `work` again and again; when it raises, log it once per distinct error and back off (0.5 to 30 s)."""
+    backoff = Backoff()
+    last = ""
+    while True:
+        started = clock.monotonic()
+        try:
+            await work()
+            last = ""
+            backoff.reset()
+        except Exception as problem:  # the loop outlives any single failure: nobody would restart it
+            if clock.monotonic() - started > backoff.maximum:
+                backoff.reset()
+            text = f"{type(problem).__name__}: {problem}"
+            if text != last:
+                logger.warning("%s: %s; trying again", name, text, exc_info=logger.isEnabledFor(logging.DEBUG))
+                last = text
+            await clock.sleep(backoff.next())
+
+
+async def every(seconds: float, name: str, work: Callable[[], Awaitable[None]], *, clock: Clock = REAL) -> None:
+    """Call `work` at once and then each so many seconds after it ended; a failure is logged and does not end it."""
+    while True:
+        try:
+            await work()
+        except Exception:  # the next round may succeed; the period is the back-off
+            logger.exception("%s failed; again in %g s", name, seconds)
+        await clock.sleep(seconds)
+
+
+async def first_of(*works: Awaitable[object]) -> None:
+    """Wait until one of several awaitables ends, then cancel the rest; raises what the first one raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
