@@ -1,0 +1,74 @@
+"""The small HTTP server of every component but the API server: /healthz, /livez, /readyz, /metrics."""
+
+from collections.abc import Callable, Mapping
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from machinery.component import metrics
+from machinery.component.tls import TLSFiles
+
+#: name of a check → a function that returns what is wrong, or None
+Checks = Mapping[str, Callable[[], str | None]]
+
+
+def health_app(checks: Checks) -> Starlette:
+    """The ASGI application: 200 `ok`, or 500 with a line per failed check; ?verbose lists all."""
+
+    async def health(request: Request) -> Response:
+        problems = {name: check() for name, check in checks.items()}
+        failed = any(problems.values())
+        if not failed and "verbose" not in request.query_params:
+            return PlainTextResponse("ok")
+        lines = [f"[-]{name} failed: {text}" if text else f"[+]{name} ok" for name, text in problems.items()]
+        endpoint = request.url.path.strip("/")
+        lines.append(f"{endpoint} check {'failed' if failed else 'passed'}")
+        return PlainTextResponse("\n".join(lines) + "\n", status_code=500 if failed else 200)
+
+    async def expose(request: Request) -> Response:
+        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+
+    paths = [Route(path, health) for path in ("/healthz", "/livez", "/readyz")]
+    return Starlette(routes=[*paths, Route("/metrics", expose)])
+
+
+async def serve_health(address: str, port: int, checks: Checks, *, tls: TLSFiles | None = None) -> None:
+    """Serve until cancelled; port 0 means nothing is served."""
+    if port:
+        await serve(health_app(checks), address, port, tls=tls)
+
+
+class _Server(uvicorn.Server):
+    def install_signal_handlers(self) -> None:
+        """The process frame handles signals."""
+
+    async def serve_until_cancelled(self) -> None:
+        config = self.config
+        if not config.loaded:
+            config.load()
+        self.lifespan = config.lifespan_class(config)
+        await self.lifespan.startup()
+        await self.startup()
+        try:
+            await self.main_loop()
+        finally:
+            await self.shutdown()
+
+
+async def serve(app: Starlette, address: str, port: int, *, tls: TLSFiles | None = None) -> None:
+    """Serve an ASGI application until cancelled; raises OSError when the address is taken."""
+    config = uvicorn.Config(
+        app,
+        host=address,
+        port=port,
+        access_log=False,
+        log_config=None,
+        lifespan="off",
+        ssl_certfile=tls.cert if tls else None,
+        ssl_keyfile=str(tls.key) if tls else None,
+        timeout_graceful_shutdown=2,
+    )
+    await _Server(config).serve_until_cancelled()
