@@ -49,7 +49,11 @@ class FutureRevision(StorageError):
 
 
 class Unavailable(StorageError):
-    """etcd did not answer in time. A write may or may not have happened."""
+    """etcd did not answer in time. What was `sent` may or may not have happened."""
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class Refused(StorageError):

@@ -27,7 +27,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One key changed. `value` is None where it was deleted; `previous` is None where it did not exist or is compacted."""
+    """One key changed. `value`: None where it was deleted; `previous`: None where it did not exist or is compacted."""
 
     key: str
     value: bytes | None
@@ -38,7 +38,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """All changes up to and including `revision` since the last `Changes`; a revision is never split over two of them."""
+    """All changes since the last `Changes` up to and including `revision`; no revision is split over two of them."""
 
     revision: int
     changes: list[Change]
@@ -66,4 +66,4 @@ class Storage(Protocol):
         """The store's revision, not older than any write acknowledged before this call began."""
 
     def watch(self, prefix: str, revision: int) -> AsyncGenerator[Changes, None]:
-        """All changes from `revision` on, across reconnects; raises errors.Compacted when that is no longer possible."""
+        """All changes from `revision` on, across reconnects; raises errors.Compacted when that is not possible."""

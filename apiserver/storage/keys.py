@@ -1,4 +1,4 @@
-"""Keys: how a prefix becomes an etcd range and where in a key namespace and name are. Which kind lives where is a row."""
+"""Keys: how a prefix becomes an etcd range, where namespace and name are. Which kind lives where is a row's matter."""
 
 from typing import Final
 
