@@ -106,13 +106,8 @@ class _Elector:
             lease = await self._client.get(LEASES, self._election.name, self._election.namespace)
         except errors.NotFound:
             metadata = {"name": self._election.name, "namespace": self._election.namespace}
-            lease = {
-                "apiVersion": LEASES.api_version,
-                "kind": LEASES.kind,
-                "metadata": metadata,
-                "spec": self._spec({}),
-            }
-            self._lease = await self._client.create(LEASES, lease)
+            lease = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata}
+            self._lease = await self._client.create(LEASES, lease | {"spec": self._spec({})})
             self._observe(self._lease)
             return True
         self._observe(lease)

@@ -25,7 +25,7 @@ class FlagError(Exception):
 
 
 def parse(model: type[M], argv: list[str], *, prog: str, no_effect: Collection[str] = ()) -> M:
-    """The model filled from argv; on a mistake prints it and exits with 2, on --help prints the flags and exits with 0."""
+    """The model filled from argv; a mistake is printed and exits with 2, --help prints the flags and exits with 0."""
     if any(argument in ("-h", "--help") for argument in argv):
         print(help_text(model, prog))
         raise SystemExit(0)
