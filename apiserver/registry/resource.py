@@ -32,6 +32,7 @@ class Resource:
     strategy: Strategy = field(default_factory=Strategy)
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    #: what follows the Name column; a row that has a column called Name itself (events) gets none in front
     columns: tuple[Column, ...] = ()
     #: below /registry: "pods", "services/specs", "minions", "leases" …; upstream's own layout
     key: str = ""

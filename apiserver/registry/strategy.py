@@ -86,6 +86,13 @@ class Strategy:
         """Texts for Warning headers."""
         return []
 
+    def mark_deleted(self, obj: Json) -> None:
+        """What else changes when an object gets its deletionTimestamp (namespaces: status.phase Terminating)."""
+
+    def holds_on(self, obj: Json) -> bool:
+        """Whether a deleted object must stay for a reason besides metadata.finalizers (namespaces: spec.finalizers)."""
+        return False
+
     def grace_seconds(self, obj: Json, asked: int | None) -> int | None:
         """The grace period of a delete in seconds, or None where the kind knows no graceful deletion. 0: at once."""
         if self.default_grace_seconds is None:
