@@ -1,0 +1,1 @@
+"""Tests, laid out as the tree they test; what needs real parts is in integration and interop."""

@@ -10,7 +10,8 @@ import logging
 import sys
 import types
 import typing
-from collections.abc import Collection, Iterable
+from collections import deque
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -40,16 +41,16 @@ def parse_or_raise(model: type[M], argv: list[str], *, no_effect: Collection[str
     """The model filled from argv; raises FlagError."""
     values: dict[str, Any] = {}
     ignored: list[str] = []
-    arguments = iter(argv)
-    for argument in arguments:
-        name, value = _split(argument)
+    arguments = deque(argv)
+    while arguments:
+        name, value = _split(arguments.popleft())
         field = name.replace("-", "_")
         if field in model.model_fields:
             _store(values, field, model, _value(name, value, arguments, is_bool=_is(model, field, bool)))
         elif name in no_effect:
             ignored.append(name)
             if value is None:
-                arguments = _skip_value(arguments)
+                _skip_value(arguments)
         else:
             raise FlagError(f"unknown flag: --{name}{_nearest(name, model, no_effect)}")
     if ignored:
@@ -79,20 +80,20 @@ def _split(argument: str) -> tuple[str, str | None]:
     return name.replace("_", "-"), value if equals else None
 
 
-def _value(name: str, value: str | None, arguments: Iterable[str], *, is_bool: bool) -> str:
+def _value(name: str, value: str | None, arguments: deque[str], *, is_bool: bool) -> str:
     if value is not None:
         return value
     if is_bool:
         return "true"
-    for following in arguments:
-        return following
-    raise FlagError(f"flag needs an argument: --{name}")
+    if not arguments:
+        raise FlagError(f"flag needs an argument: --{name}")
+    return arguments.popleft()
 
 
-def _skip_value(arguments: Iterable[str]) -> "typing.Iterator[str]":
+def _skip_value(arguments: deque[str]) -> None:
     # Whether an ignored flag is a bool is not known: what follows belongs to it unless it looks like a flag.
-    rest = list(arguments)
-    return iter(rest[1:] if rest and not rest[0].startswith("-") else rest)
+    if arguments and not arguments[0].startswith("-"):
+        arguments.popleft()
 
 
 def _store(values: dict[str, Any], field: str, model: type[BaseModel], text: str) -> None:
