@@ -1,7 +1,8 @@
 """What a kind may do differently from the generic store: the hooks, each with a default that does nothing special.
 
 The order in which `registry.store` calls them (upstream: registry/rest/create.go, update.go, delete.go):
-create: prepare_for_create, defaults, validate, (allocate), write.  update: prepare_for_update, defaults, validate_update, write.
+create: defaults, prepare_for_create, validate, (allocate), write.  update: defaults, prepare_for_update, validate_update,
+write. Defaults come first, as at decoding upstream: else a PUT that leaves them out would count as a new generation.
 """
 
 from dataclasses import dataclass
