@@ -1,6 +1,11 @@
 """Times as the wire writes them: RFC 3339 in UTC, whole seconds (Time) or microseconds (MicroTime)."""
 
+import re
 from datetime import UTC, datetime
+from typing import Final
+
+_SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_DURATION_PART: Final = re.compile(r"([0-9]*\.?[0-9]+|[0-9]+\.)(ns|us|µs|ms|s|m|h)")
 
 
 def now() -> datetime:
@@ -24,3 +29,13 @@ def parse(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
     return moment.astimezone(UTC)
+
+
+def duration(text: str) -> float:
+    """Seconds of a Go duration such as `1m30s`, `500ms`, `0`; raises ValueError (upstream: time.ParseDuration)."""
+    rest = text.strip().lstrip("+-")
+    parts = _DURATION_PART.findall(rest)
+    if rest != "0" and (not parts or "".join(number + unit for number, unit in parts) != rest):
+        raise ValueError(f'time: invalid duration "{text}"')
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return -seconds if text.strip().startswith("-") else seconds

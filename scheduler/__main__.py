@@ -1,0 +1,83 @@
+"""`python -m scheduler`: flags, leader election, health, and the tasks of the process."""
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from machinery.api import times
+from machinery.client import config as client_config
+from machinery.client.events import EventRecorder
+from machinery.client.informer import Informers
+from machinery.client.leader_election import LeaderElection, run_as_leader
+from machinery.client.rest import Client
+from machinery.component import flags, logs, run
+from machinery.component.health import serve_health
+from machinery.component.tls import TLSFiles, self_signed
+from scheduler import config
+from scheduler.config import Flags, SchedulerConfiguration
+from scheduler.framework import Handle
+from scheduler.scheduler import Scheduler
+
+
+def main() -> None:
+    """Read the flags and run."""
+    options = flags.parse(Flags, sys.argv[1:], prog="kube-scheduler", no_effect=config.NO_EFFECT)
+    logs.setup("scheduler", options.v)
+    run.run(lambda: serve(options))
+
+
+async def serve(options: Flags) -> None:
+    """Everything the process does; raises Stop when the configuration cannot be used."""
+    try:
+        configuration = config.load(options.config)
+        profiles = config.check(configuration)
+        kubeconfig = options.kubeconfig or configuration.client_connection.kubeconfig
+        server = client_config.load(kubeconfig, options.master)
+    except (config.ConfigError, client_config.ConfigError) as problem:
+        raise run.Stop(str(problem)) from problem
+    async with Client(server, "kube-scheduler") as client, asyncio.TaskGroup() as group:
+        informers = Informers(client)
+        recorder = EventRecorder(client, config.DEFAULT_SCHEDULER)
+        handle = Handle(client, informers)
+        try:
+            runtimes = {name: config.build(profile, handle) for name, profile in profiles.items()}
+        except config.ConfigError as problem:
+            raise run.Stop(str(problem)) from problem
+        backoff = (configuration.pod_initial_backoff_seconds, configuration.pod_max_backoff_seconds)
+        scheduler = Scheduler(handle, recorder, runtimes, backoff=backoff)
+        group.create_task(informers.run(), name="informers")
+        group.create_task(recorder.run(), name="events")
+        group.create_task(
+            serve_health(options.bind_address, options.secure_port, {"ping": lambda: None}, tls=_tls(options)),
+            name="health",
+        )
+        await _lead(client, options, configuration, scheduler)
+
+
+async def _lead(client: Client, options: Flags, configuration: SchedulerConfiguration, scheduler: Scheduler) -> None:
+    file = configuration.leader_election
+    elect = options.leader_elect if file.leader_elect is None else file.leader_elect
+    if not elect:
+        await scheduler.run()
+        return
+    election = LeaderElection(
+        name=file.resource_name or options.leader_elect_resource_name,
+        namespace=file.resource_namespace or options.leader_elect_resource_namespace,
+        identity=config.identity(),
+        lease_seconds=times.duration(file.lease_duration or options.leader_elect_lease_duration),
+        renew_deadline=times.duration(file.renew_deadline or options.leader_elect_renew_deadline),
+        retry=times.duration(file.retry_period or options.leader_elect_retry_period),
+    )
+    await run_as_leader(client, election, scheduler.run)
+
+
+def _tls(options: Flags) -> TLSFiles:
+    if options.tls_cert_file:
+        return TLSFiles(Path(options.tls_cert_file), Path(options.tls_private_key_file))
+    folder = Path(options.cert_dir or tempfile.mkdtemp(prefix="kube-scheduler-"))
+    return self_signed(folder, "kube-scheduler", ["localhost", "127.0.0.1"])
+
+
+if __name__ == "__main__":
+    main()

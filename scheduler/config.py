@@ -1,0 +1,200 @@
+"""What the scheduler is told: flags and a KubeSchedulerConfiguration file, turned into profiles. Nothing runs here."""
+
+import logging
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from scheduler.framework import Handle
+from scheduler.registry import DEFAULTS, NOT_YET, PLUGINS
+from scheduler.runtime import POINTS, Enabled, Runtime
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_SCHEDULER: Final = "default-scheduler"
+_API_VERSION: Final = "kubescheduler.config.k8s.io/v1"
+
+NO_EFFECT: Final = frozenset(
+    {
+        "authentication-skip-lookup",
+        "authentication-tolerate-lookup-failure",
+        "authorization-always-allow-paths",
+        "contention-profiling",
+        "feature-gates",
+        "kube-api-burst",
+        "kube-api-content-type",
+        "kube-api-qps",
+        "permit-address-sharing",
+        "permit-port-sharing",
+        "profiling",
+        "tls-cipher-suites",
+        "tls-min-version",
+    }
+)
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text says why."""
+
+
+class Flags(BaseModel):
+    """The command line: upstream's names."""
+
+    kubeconfig: str = Field("", description="Path to the kubeconfig with the API server's address and our identity.")
+    master: str = Field("", description="Address of the API server; overrides the kubeconfig's.")
+    config: str = Field("", description="Path to a KubeSchedulerConfiguration.")
+    leader_elect: bool = Field(True, description="Take part in leader election before scheduling.")
+    leader_elect_lease_duration: str = Field("15s", description="How long others wait before they take over.")
+    leader_elect_renew_deadline: str = Field("10s", description="How long the leader tries to renew.")
+    leader_elect_retry_period: str = Field("2s", description="Time between two tries.")
+    leader_elect_resource_name: str = Field("kube-scheduler", description="Name of the Lease.")
+    leader_elect_resource_namespace: str = Field("kube-system", description="Namespace of the Lease.")
+    bind_address: str = Field("0.0.0.0", description="Address for health and metrics.")
+    secure_port: int = Field(10259, description="Port for health and metrics over TLS; 0 serves none.")
+    cert_dir: str = Field("", description="Folder for the self-signed certificate (default: one made for this run).")
+    tls_cert_file: str = Field("", description="Certificate of the health and metrics server.")
+    tls_private_key_file: str = Field("", description="Its key.")
+    authentication_kubeconfig: str = Field("", description="Accepted as upstream does; health and metrics are open.")
+    authorization_kubeconfig: str = Field("", description="Accepted as upstream does; health and metrics are open.")
+    v: int = Field(0, description="Verbosity of the log.")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+
+class PluginRef(_Model):
+    """A plugin by name."""
+
+    name: str
+    weight: int = 0
+
+
+class PluginSet(_Model):
+    """What is added to, and taken from, the defaults at one extension point; `*` takes all."""
+
+    enabled: list[PluginRef] = []
+    disabled: list[PluginRef] = []
+
+
+class PluginConfig(_Model):
+    """Arguments of one plugin."""
+
+    name: str
+    args: dict[str, Any] = {}
+
+
+class Profile(_Model):
+    """One scheduler name and its plugins."""
+
+    scheduler_name: str = DEFAULT_SCHEDULER
+    plugins: dict[str, PluginSet] = {}
+    plugin_config: list[PluginConfig] = []
+
+
+class LeaderElectionConfig(_Model):
+    """The file's leader election."""
+
+    leader_elect: bool | None = None
+    lease_duration: str = ""
+    renew_deadline: str = ""
+    retry_period: str = ""
+    resource_name: str = ""
+    resource_namespace: str = ""
+
+
+class ClientConnection(_Model):
+    """The file's way to the API server."""
+
+    kubeconfig: str = ""
+
+
+class SchedulerConfiguration(_Model):
+    """kubescheduler.config.k8s.io/v1 KubeSchedulerConfiguration, as far as it has an effect here."""
+
+    profiles: list[Profile] = Field(default_factory=lambda: [Profile()])
+    leader_election: LeaderElectionConfig = LeaderElectionConfig()
+    client_connection: ClientConnection = ClientConnection()
+    pod_initial_backoff_seconds: float = 1.0
+    pod_max_backoff_seconds: float = 10.0
+
+
+def load(path: str) -> SchedulerConfiguration:
+    """Read the file, or take the defaults without one; raises ConfigError."""
+    if not path:
+        return SchedulerConfiguration()
+    try:
+        document = yaml.safe_load(Path(path).read_text()) or {}
+    except (OSError, yaml.YAMLError) as problem:
+        raise ConfigError(f"failed to load config {path}: {problem}") from problem
+    group, _, version = str(document.get("apiVersion", "")).partition("/")
+    if (
+        group != "kubescheduler.config.k8s.io"
+        or version != "v1"
+        or document.get("kind") != "KubeSchedulerConfiguration"
+    ):
+        raise ConfigError(f"{path}: want kubescheduler.config.k8s.io/v1 KubeSchedulerConfiguration")
+    try:
+        return SchedulerConfiguration.model_validate(document)
+    except ValidationError as problem:
+        raise ConfigError(f"{path}: {problem}") from problem
+
+
+def identity() -> str:
+    """Who we are in the Lease: host and process."""
+    return f"{socket.gethostname()}_{os.getpid()}"
+
+
+def build(profile: Profile, handle: Handle) -> Runtime:
+    """Make a profile's plugins; raises ConfigError for a name nobody knows."""
+    wanted = {point: points_of(profile, point) for point in POINTS}
+    args = {one.name: one.args for one in profile.plugin_config}
+    names = dict.fromkeys(name for refs in wanted.values() for name, _ in refs)
+    made = {name: PLUGINS[name](handle, args.get(name, {})) for name in names}
+    points: dict[str, list[Enabled]] = {}
+    for point, protocol in POINTS.items():
+        points[point] = [
+            Enabled(made[name], weight) for name, weight in wanted[point] if isinstance(made[name], protocol)
+        ]
+    return Runtime(profile.scheduler_name, points)
+
+
+def points_of(profile: Profile, point: str) -> Sequence[tuple[str, int]]:
+    """Names and weights at an extension point: defaults, then `multiPoint`, then the point's own; raises ConfigError.
+
+    As upstream has it: a point's own `enabled` adds a plugin or changes its weight, `disabled` takes it away, `*` all.
+    """
+    chosen: dict[str, int] = dict(DEFAULTS)
+    for section in ("multiPoint", point):
+        changes = profile.plugins.get(section, PluginSet())
+        disabled = {ref.name for ref in changes.disabled}
+        chosen = {} if "*" in disabled else {name: weight for name, weight in chosen.items() if name not in disabled}
+        for ref in changes.enabled:
+            if _is_known(ref.name):
+                chosen[ref.name] = ref.weight or chosen.get(ref.name, 1)
+    return tuple(chosen.items())
+
+
+def _is_known(name: str) -> bool:
+    if name in NOT_YET:
+        logger.warning("plugin %s is named in the configuration and does nothing yet", name)
+        return False
+    if name not in PLUGINS:
+        raise ConfigError(f'plugin "{name}" does not exist')
+    return True
+
+
+def check(configuration: SchedulerConfiguration) -> Mapping[str, Profile]:
+    """The profiles by scheduler name; raises ConfigError for two of the same name."""
+    profiles: dict[str, Profile] = {}
+    for profile in configuration.profiles:
+        if profile.scheduler_name in profiles:
+            raise ConfigError(f'duplicated profile with scheduler name "{profile.scheduler_name}"')
+        profiles[profile.scheduler_name] = profile
+    return profiles

@@ -1,0 +1,120 @@
+"""NodeAffinity: nodeSelector, and required and preferred node affinity, as operations on label columns."""
+
+from typing import ClassVar
+
+from machinery.api.codec import Json
+from scheduler.cache import Mask, NodeTable, Vector
+from scheduler.framework import OK, SKIP, ClusterEvent, CycleState, Resource, Status, normalized
+from scheduler.pods import Pod
+
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
+class NodeAffinity:
+    """Filters by what the pod requires of a node's labels, scores by what it prefers."""
+
+    name: ClassVar[str] = "NodeAffinity"
+    reason: ClassVar[str] = "node(s) didn't match Pod's node affinity/selector"
+
+    def pre_filter(self, state: CycleState, pod: Pod, nodes: NodeTable) -> Status:
+        """Most pods require nothing."""
+        return OK if pod.spec.get("nodeSelector") or _affinity(pod).get(_REQUIRED) else SKIP
+
+    def filter(self, state: CycleState, pod: Pod, nodes: NodeTable) -> Mask:
+        """Nodes the pod's selector and required affinity accept."""
+        return required_nodes(pod, nodes)
+
+    def pre_score(self, state: CycleState, pod: Pod, nodes: NodeTable, fits: Mask) -> Status:
+        """Most pods prefer nothing."""
+        return OK if _affinity(pod).get(_PREFERRED) else SKIP
+
+    def score(self, state: CycleState, pod: Pod, nodes: NodeTable) -> Vector:
+        """The sum of the weights of the preferences a node meets."""
+        scores = nodes.zeros()
+        for preference in _affinity(pod).get(_PREFERRED) or ():
+            term = preference.get("preference") or {}
+            if term.get("matchExpressions") or term.get("matchFields"):
+                scores += preference["weight"] * _matches_term(term, nodes)
+        return scores
+
+    def normalize(self, state: CycleState, scores: Vector, fits: Mask) -> Vector:
+        """The highest sum counts 100."""
+        return normalized(scores, fits)
+
+    def helps(self, pod: Pod, event: ClusterEvent) -> bool:
+        """A node came, or its labels changed; or the pod's own selector did."""
+        if event.resource is not Resource.NODE:
+            return event.resource is Resource.PENDING_POD
+        alone = NodeTable()
+        alone.set_node(event.obj)
+        return bool(required_nodes(pod, alone).any())
+
+
+def required_nodes(pod: Pod, nodes: NodeTable) -> Mask:
+    """Nodes that the pod's nodeSelector and required affinity accept (upstream: component-helpers nodeaffinity)."""
+    mask = nodes.all()
+    for key, value in (pod.spec.get("nodeSelector") or {}).items():
+        mask &= nodes.label(key).one_of([value])
+    required = _affinity(pod).get(_REQUIRED)
+    if required is not None:
+        mask &= _matches_selector(required, nodes)
+    return mask
+
+
+def _affinity(pod: Pod) -> Json:
+    affinity: Json = (pod.spec.get("affinity") or {}).get("nodeAffinity") or {}
+    return affinity
+
+
+def _matches_selector(selector: Json, nodes: NodeTable) -> Mask:
+    mask = nodes.none()
+    for term in selector.get("nodeSelectorTerms") or ():
+        # an empty term matches nothing: upstream's rule
+        if term.get("matchExpressions") or term.get("matchFields"):
+            mask |= _matches_term(term, nodes)
+    return mask
+
+
+def _matches_term(term: Json, nodes: NodeTable) -> Mask:
+    mask = nodes.all()
+    for expression in term.get("matchExpressions") or ():
+        mask &= _matches_expression(expression, nodes)
+    for wanted in term.get("matchFields") or ():
+        mask &= _matches_field(wanted, nodes)
+    return mask
+
+
+def _matches_expression(expression: Json, nodes: NodeTable) -> Mask:
+    column = nodes.label(expression["key"])
+    values: list[str] = expression.get("values") or []
+    match expression["operator"]:
+        case "In":
+            return column.one_of(values)
+        case "NotIn":
+            return ~column.one_of(values)
+        case "Exists":
+            return column.present()
+        case "DoesNotExist":
+            return ~column.present()
+        case "Gt" | "Lt" as operator:
+            return column.where(lambda text: _compares(operator, text, values))
+        case _:
+            return nodes.none()
+
+
+def _compares(operator: str, text: str, values: list[str]) -> bool:
+    try:
+        left, right = int(text), int(values[0])
+    except (ValueError, IndexError):
+        return False
+    return left > right if operator == "Gt" else left < right
+
+
+def _matches_field(wanted: Json, nodes: NodeTable) -> Mask:
+    mask = nodes.none()
+    if wanted["key"] != "metadata.name":
+        return mask
+    for name in wanted.get("values") or ():
+        mask |= nodes.named(name)
+    return mask if wanted["operator"] == "In" else ~mask

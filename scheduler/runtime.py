@@ -1,0 +1,259 @@
+"""Runs a profile's plugins, extension point by extension point. Which plugins, and when, is decided elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from scheduler.cache import Mask, NodeTable, Vector
+from scheduler.framework import (
+    OK,
+    BindPlugin,
+    ClusterEvent,
+    Code,
+    CycleState,
+    Diagnosis,
+    FilterPlugin,
+    HintPlugin,
+    NormalizeScorePlugin,
+    PermitPlugin,
+    Plugin,
+    PostBindPlugin,
+    PostFilterPlugin,
+    PreBindPlugin,
+    PreEnqueuePlugin,
+    PreFilterPlugin,
+    PreScorePlugin,
+    QueueSortPlugin,
+    Rejected,
+    ReservePlugin,
+    ScorePlugin,
+    SortKey,
+    Status,
+    Verdict,
+)
+from scheduler.pods import Pod
+
+#: upstream's name of each extension point, and the protocol a plugin takes part by
+POINTS: Final[Mapping[str, type[Any]]] = {
+    "preEnqueue": PreEnqueuePlugin,
+    "queueSort": QueueSortPlugin,
+    "preFilter": PreFilterPlugin,
+    "filter": FilterPlugin,
+    "postFilter": PostFilterPlugin,
+    "preScore": PreScorePlugin,
+    "score": ScorePlugin,
+    "reserve": ReservePlugin,
+    "permit": PermitPlugin,
+    "preBind": PreBindPlugin,
+    "bind": BindPlugin,
+    "postBind": PostBindPlugin,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Enabled:
+    """A plugin at one extension point; the weight matters for scores."""
+
+    plugin: Plugin
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Scorer:
+    name: str
+    plugin: ScorePlugin
+    normalizer: NormalizeScorePlugin | None
+    weight: int
+
+
+class NoFit(Exception):
+    """No node takes the pod; the diagnosis says why."""
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        super().__init__(diagnosis.message())
+        self.diagnosis = diagnosis
+
+
+class Runtime:
+    """One profile: its plugins at each extension point, in order."""
+
+    def __init__(self, scheduler_name: str, plugins: Mapping[str, Sequence[Enabled]], seed: int | None = None) -> None:
+        self.scheduler_name = scheduler_name
+        self._random = np.random.default_rng(seed)
+        self._by_name = {one.plugin.name: one.plugin for many in plugins.values() for one in many}
+        at = {point: [one.plugin for one in plugins.get(point, ())] for point in POINTS}
+        # Sorted out once: a protocol check costs microseconds, and these lists are walked for every pod.
+        self._pre_enqueue = [(one.name, one) for one in at["preEnqueue"] if isinstance(one, PreEnqueuePlugin)]
+        self._queue_sort = [one for one in at["queueSort"] if isinstance(one, QueueSortPlugin)]
+        self._pre_filters = [(one.name, one) for one in at["preFilter"] if isinstance(one, PreFilterPlugin)]
+        self._filters = [(one.name, one) for one in at["filter"] if isinstance(one, FilterPlugin)]
+        self._post_filters = [one for one in at["postFilter"] if isinstance(one, PostFilterPlugin)]
+        self._pre_scores = [(one.name, one) for one in at["preScore"] if isinstance(one, PreScorePlugin)]
+        self._scores = [_scorer(one) for one in plugins.get("score", ())]
+        self._reserves = [(one.name, one) for one in at["reserve"] if isinstance(one, ReservePlugin)]
+        self._permits = [(one.name, one) for one in at["permit"] if isinstance(one, PermitPlugin)]
+        self._pre_binds = [(one.name, one) for one in at["preBind"] if isinstance(one, PreBindPlugin)]
+        self._binds = [(one.name, one) for one in at["bind"] if isinstance(one, BindPlugin)]
+        self._post_binds = [one for one in at["postBind"] if isinstance(one, PostBindPlugin)]
+
+    # -- queue --------------------------------------------------------------------------------------------------------
+
+    def pre_enqueue(self, pod: Pod) -> Status | None:
+        """The first rejection, or None when the pod may be queued."""
+        for name, plugin in self._pre_enqueue:
+            status = plugin.pre_enqueue(pod)
+            if status.code is not Code.SUCCESS:
+                return Status(status.code, status.reasons, name)
+        return None
+
+    def sort_key(self, pod: Pod, queued_at: float) -> SortKey:
+        """What the active queue is ordered by; first come, first served without a QueueSort plugin."""
+        for plugin in self._queue_sort:
+            return plugin.sort_key(pod, queued_at)
+        return (queued_at,)
+
+    def helps(self, pod: Pod, rejected_by: frozenset[str], event: ClusterEvent) -> bool:
+        """Whether one of the plugins that turned the pod down thinks that an event changes that."""
+        return any(self._hint(name, pod, event) for name in rejected_by)
+
+    def _hint(self, name: str, pod: Pod, event: ClusterEvent) -> bool:
+        plugin = self._by_name.get(name)
+        return plugin.helps(pod, event) if isinstance(plugin, HintPlugin) else True
+
+    # -- choosing a node ----------------------------------------------------------------------------------------------
+
+    def choose(self, state: CycleState, pod: Pod, nodes: NodeTable) -> str:
+        """The name of the best node; raises NoFit. Ties are broken by chance."""
+        diagnosis = Diagnosis(total=nodes.count)
+        fits = self.find_fits(state, pod, nodes, diagnosis)
+        rows = np.flatnonzero(fits)
+        if not len(rows):
+            self._post_filter(state, pod, nodes, diagnosis)
+            raise NoFit(diagnosis)
+        if len(rows) > 1:
+            scores = self.score(state, pod, nodes, fits)[rows]
+            rows = rows[scores == scores.max()]
+        row = int(rows[self._random.integers(len(rows))])
+        return nodes.names[row]
+
+    def find_fits(self, state: CycleState, pod: Pod, nodes: NodeTable, diagnosis: Diagnosis) -> Mask:
+        """The nodes that every filter lets pass; fills the diagnosis in with each node's first rejection."""
+        fits = nodes.all()
+        if not fits.any() or not self._pre_filter(state, pod, nodes, diagnosis):
+            return nodes.none()
+        diagnosis.unresolvable = nodes.none()
+        for name, plugin in self._filters:
+            if name in state.skip_filter:
+                continue
+            verdict = _verdict(plugin, plugin.filter(state, pod, nodes))
+            rejected = fits & ~verdict.fits
+            if rejected.any():
+                _note(diagnosis, name, verdict, rejected)
+                fits &= verdict.fits
+                if not fits.any():
+                    break
+        return fits
+
+    def score(self, state: CycleState, pod: Pod, nodes: NodeTable, fits: Mask) -> Vector:
+        """The weighted sum of all normalised scores."""
+        for name, scorer in self._pre_scores:
+            if scorer.pre_score(state, pod, nodes, fits).code is Code.SKIP:
+                state.skip_score.add(name)
+        total = nodes.zeros()
+        for one in self._scores:
+            if one.name in state.skip_score:
+                continue
+            scores = one.plugin.score(state, pod, nodes)
+            if one.normalizer is not None:
+                scores = one.normalizer.normalize(state, scores, fits)
+            total += scores * one.weight
+        return total
+
+    def _pre_filter(self, state: CycleState, pod: Pod, nodes: NodeTable, diagnosis: Diagnosis) -> bool:
+        for name, plugin in self._pre_filters:
+            status = plugin.pre_filter(state, pod, nodes)
+            if status.code is Code.SKIP:
+                state.skip_filter.add(name)
+            elif status.code is not Code.SUCCESS:
+                diagnosis.plugins.add(name)
+                diagnosis.pre_filter_message = status.message
+                diagnosis.unresolvable = nodes.all() if status.code is Code.UNRESOLVABLE else nodes.none()
+                return False
+        return True
+
+    def _post_filter(self, state: CycleState, pod: Pod, nodes: NodeTable, diagnosis: Diagnosis) -> None:
+        if not diagnosis.total:
+            return
+        messages = [plugin.post_filter(state, pod, nodes, diagnosis).message for plugin in self._post_filters]
+        diagnosis.post_filter_message = ", ".join(message for message in messages if message)
+
+    # -- the chosen node ----------------------------------------------------------------------------------------------
+
+    def reserve(self, state: CycleState, pod: Pod, node: str) -> Status:
+        """OK, or the first failure, after which everything is unreserved."""
+        for name, plugin in self._reserves:
+            status = plugin.reserve(state, pod, node)
+            if status.code is not Code.SUCCESS:
+                self.unreserve(state, pod, node)
+                return Status(status.code, status.reasons, name)
+        return OK
+
+    def unreserve(self, state: CycleState, pod: Pod, node: str) -> None:
+        """Undo `reserve`, in reverse order."""
+        for _, plugin in reversed(self._reserves):
+            plugin.unreserve(state, pod, node)
+
+    def permit(self, state: CycleState, pod: Pod, node: str) -> Status:
+        """OK, or the first rejection."""
+        for name, plugin in self._permits:
+            status = plugin.permit(state, pod, node)
+            if status.code is not Code.SUCCESS:
+                return Status(status.code, status.reasons, name)
+        return OK
+
+    async def bind(self, state: CycleState, pod: Pod, node: str) -> Status:
+        """PreBind, then the first Bind plugin that does not skip, then PostBind."""
+        for name, preparer in self._pre_binds:
+            status = await preparer.pre_bind(state, pod, node)
+            if status.code is not Code.SUCCESS:
+                return Status(status.code, status.reasons, name)
+        status = await self._bind(state, pod, node)
+        if status.code is Code.SUCCESS:
+            for told in self._post_binds:
+                told.post_bind(state, pod, node)
+        return status
+
+    async def _bind(self, state: CycleState, pod: Pod, node: str) -> Status:
+        for name, plugin in self._binds:
+            status = await plugin.bind(state, pod, node)
+            if status.code is not Code.SKIP:
+                return Status(status.code, status.reasons, name)
+        return Status(Code.ERROR, ("no bind plugin took the pod",))
+
+
+def _scorer(one: Enabled) -> _Scorer:
+    plugin: object = one.plugin
+    if not isinstance(plugin, ScorePlugin):
+        raise TypeError(f"plugin {one.plugin.name} is enabled for score and has no score")
+    normalizer = plugin if isinstance(plugin, NormalizeScorePlugin) else None
+    return _Scorer(one.plugin.name, plugin, normalizer, one.weight)
+
+
+def _verdict(plugin: object, answer: Mask | Verdict) -> Verdict:
+    if isinstance(answer, Verdict):
+        return answer
+    rejected = ~answer
+    unresolvable = rejected if getattr(plugin, "unresolvable", True) else None
+    return Verdict(answer, ((getattr(plugin, "reason", ""), rejected),), unresolvable)
+
+
+def _note(diagnosis: Diagnosis, name: str, verdict: Verdict, rejected: Mask) -> None:
+    diagnosis.plugins.add(name)
+    for reason, rows in verdict.reasons:
+        here = rows & rejected
+        if here.any():
+            diagnosis.rejected.append(Rejected(name, reason, here))
+    if verdict.unresolvable is not None and diagnosis.unresolvable is not None:
+        diagnosis.unresolvable |= verdict.unresolvable & rejected

@@ -1,0 +1,243 @@
+"""The scheduler itself: events in, one pod at a time onto the best node, bindings out. Policy is in the plugins."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from machinery.aio.clock import REAL, Clock
+from machinery.api import errors, kinds, meta, pods, times
+from machinery.api.codec import Json
+from machinery.client.events import EventRecorder
+from machinery.client.rest import STRATEGIC_PATCH, ConnectionProblem
+from scheduler.cache import Cache
+from scheduler.framework import Action, ClusterEvent, Code, CycleState, Handle, Resource, Status
+from scheduler.pods import Pod, pod_of
+from scheduler.queue import Policy, QueuedPod, SchedulingQueue
+from scheduler.runtime import NoFit, Runtime
+
+logger = logging.getLogger(__name__)
+
+_BINDINGS_AT_ONCE = 100
+_HOUSEKEEPING_SECONDS = 30.0
+#: there was no node to ask a plugin about: a name no plugin has, so that every event counts
+_ANYTHING_MAY_HELP = frozenset({"no nodes"})
+
+
+class Scheduler:
+    """One process's scheduler: all profiles share the queue and the cache."""
+
+    def __init__(
+        self,
+        handle: Handle,
+        recorder: EventRecorder,
+        profiles: Mapping[str, Runtime],
+        *,
+        backoff: tuple[float, float] = (1.0, 10.0),
+        clock: Clock = REAL,
+    ) -> None:
+        self._client = handle.client
+        self._informers = informers = handle.informers
+        self._recorder = recorder
+        self._profiles = profiles
+        self._clock = clock
+        self.cache = Cache()
+        policy = Policy(self._pre_enqueue, self._sort_key, self._helps, *backoff)
+        self.queue = SchedulingQueue(policy, clock)
+        self._binding_slots = asyncio.Semaphore(_BINDINGS_AT_ONCE)
+        informers.watch(kinds.NODES, on_change=self._on_node)
+        informers.watch(kinds.PODS, on_change=self._on_pod)
+        informers.watch(kinds.SERVICES, on_change=self._on_service)
+
+    async def run(self) -> None:
+        """Place pods for ever."""
+        await self._informers.wait_for_sync()
+        logger.info("caches are synced: %d nodes", self.cache.nodes.count)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_house(), name="housekeeping")
+            while True:
+                await self._schedule_next(group)
+                await asyncio.sleep(0)  # a long queue must not keep events and bindings from their turn
+
+    # -- events -------------------------------------------------------------------------------------------------------
+
+    def _on_node(self, old: Json | None, new: Json | None) -> None:
+        if new is None:
+            self.cache.nodes.remove_node(meta.name_of(old or {}))
+            return
+        self.cache.nodes.set_node(new)
+        if old is None or _node_matters(old, new):
+            action = Action.ADD if old is None else Action.UPDATE
+            self.queue.happened(ClusterEvent(Resource.NODE, action, old, new))
+
+    def _on_service(self, old: Json | None, new: Json | None) -> None:
+        action = Action.ADD if old is None else Action.DELETE if new is None else Action.UPDATE
+        self.queue.happened(ClusterEvent(Resource.SERVICE, action, old, new))
+
+    def _on_pod(self, old: Json | None, new: Json | None) -> None:
+        if new is None or pods.is_terminal(new):
+            self._pod_is_gone(old, new)
+        elif old is not None and meta.uid_of(old) != meta.uid_of(new):  # deleted and made anew between two looks
+            self._pod_is_gone(old, None)
+            self._on_pod(None, new)
+        elif pods.node_of(new):
+            self._pod_is_placed(old, new)
+        else:
+            self._pod_is_pending(new)
+
+    def _pod_is_gone(self, old: Json | None, new: Json | None) -> None:
+        obj = new or old or {}
+        key = meta.key_of(obj)
+        self.queue.delete(key)
+        if pods.node_of(obj) or self.cache.is_assumed(key):
+            self.cache.remove_pod(key)
+            self.queue.happened(ClusterEvent(Resource.ASSIGNED_POD, Action.DELETE, old or new, None))
+
+    def _pod_is_placed(self, old: Json | None, new: Json) -> None:
+        pod = pod_of(new)
+        self.cache.set_pod(pod)
+        self.queue.delete(pod.key)
+        was_placed = old is not None and pods.node_of(old)
+        if old is None or not was_placed or _pod_matters(old, new):
+            action = Action.UPDATE if was_placed else Action.ADD
+            self.queue.happened(ClusterEvent(Resource.ASSIGNED_POD, action, old, new))
+
+    def _pod_is_pending(self, new: Json) -> None:
+        pod = pod_of(new)
+        if pod.scheduler_name not in self._profiles:
+            return
+        if self.cache.is_assumed(pod.key) and self.queue.place_of(pod.key) is None:
+            return  # bound, and the informer has not heard of it yet
+        self.queue.update(pod)
+
+    # -- the queue's questions ----------------------------------------------------------------------------------------
+
+    def _pre_enqueue(self, pod: Pod) -> Status | None:
+        return self._profiles[pod.scheduler_name].pre_enqueue(pod)
+
+    def _sort_key(self, pod: Pod, queued_at: float) -> tuple[object, ...]:
+        return self._profiles[pod.scheduler_name].sort_key(pod, queued_at)
+
+    def _helps(self, pod: Pod, rejected_by: frozenset[str], event: ClusterEvent) -> bool:
+        return self._profiles[pod.scheduler_name].helps(pod, rejected_by, event)
+
+    # -- one pod ------------------------------------------------------------------------------------------------------
+
+    async def _schedule_next(self, group: asyncio.TaskGroup) -> None:
+        entry = await self.queue.pop()
+        pod = entry.pod
+        if pod.is_terminating:
+            message = f"skip schedule deleting pod: {pod.key}"
+            self._recorder.event(pod.obj, kinds.PODS, "Warning", "FailedScheduling", message)
+            self.queue.done(pod.key)
+            return
+        try:
+            self._place(entry, group)
+        except Exception as problem:  # one pod that a plugin cannot cope with must not stop all the others
+            logger.exception("placing %s", pod.key)
+            self._failed(group, entry, _Failure("SchedulerError", str(problem)))
+
+    def _place(self, entry: QueuedPod, group: asyncio.TaskGroup) -> None:
+        """Choose and assume, without giving way in between: the table is the snapshot."""
+        pod, state = entry.pod, CycleState()
+        runtime = self._profiles[pod.scheduler_name]
+        try:
+            node = runtime.choose(state, pod, self.cache.nodes)
+        except NoFit as problem:
+            rejected_by = frozenset(problem.diagnosis.plugins) or _ANYTHING_MAY_HELP
+            self._failed(group, entry, _Failure("Unschedulable", str(problem), rejected_by))
+            return
+        self.cache.assume(pod, node)
+        for status in (runtime.reserve(state, pod, node), runtime.permit(state, pod, node)):
+            if status.code is not Code.SUCCESS:
+                self._give_back(runtime, state, pod, node)
+                self._failed(group, entry, _failure(status))
+                return
+        group.create_task(self._bind(group, entry, state, node), name=f"bind {pod.key}")
+
+    async def _bind(self, group: asyncio.TaskGroup, entry: QueuedPod, state: CycleState, node: str) -> None:
+        pod = entry.pod
+        runtime = self._profiles[pod.scheduler_name]
+        async with self._binding_slots:
+            try:
+                status = await runtime.bind(state, pod, node)
+            except Exception as problem:  # a plugin's mistake fails this pod, not the scheduler
+                logger.exception("binding %s to %s", pod.key, node)
+                status = Status(Code.ERROR, (str(problem),))
+        if status.code is Code.SUCCESS:
+            self.cache.finish_binding(pod.key, self._clock.monotonic())
+            self.queue.done(pod.key)
+            message = f"Successfully assigned {pod.key} to {node}"
+            self._recorder.event(pod.obj, kinds.PODS, "Normal", "Scheduled", message)
+            return
+        self._give_back(runtime, state, pod, node)
+        self._failed(group, entry, _Failure("SchedulerError", f"binding rejected: {status.message}"))
+
+    def _give_back(self, runtime: Runtime, state: CycleState, pod: Pod, node: str) -> None:
+        runtime.unreserve(state, pod, node)
+        self.cache.forget(pod.key)
+        self.queue.happened(ClusterEvent(Resource.ASSIGNED_POD, Action.DELETE, pod.obj, None))
+
+    # -- failures -----------------------------------------------------------------------------------------------------
+
+    def _failed(self, group: asyncio.TaskGroup, entry: QueuedPod, failure: "_Failure") -> None:
+        pod = entry.pod
+        self.queue.failed(entry, failure.rejected_by)
+        if self.queue.place_of(pod.key) is None:
+            return  # deleted, or placed by somebody else, meanwhile
+        self._recorder.event(pod.obj, kinds.PODS, "Warning", "FailedScheduling", failure.message)
+        group.create_task(self._write_condition(pod, failure), name=f"condition {pod.key}")
+
+    async def _write_condition(self, pod: Pod, failure: "_Failure") -> None:
+        condition = {"type": "PodScheduled", "status": "False", "reason": failure.reason, "message": failure.message}
+        generation = meta.metadata_of(pod.obj).get("generation")
+        if generation:
+            condition["observedGeneration"] = generation
+        old = meta.find_condition((pod.obj.get("status") or {}).get("conditions"), "PodScheduled")
+        if old is not None and all(old.get(field) == value for field, value in condition.items()):
+            return
+        if old is None or old.get("status") != "False":
+            condition["lastTransitionTime"] = times.rfc3339(self._clock.now())
+        patch = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
+        try:
+            await self._client.patch(
+                kinds.PODS, pod.key.name, pod.key.namespace, patch, content_type=STRATEGIC_PATCH, subresource="status"
+            )
+        except errors.NotFound:
+            return
+        except (errors.StatusError, ConnectionProblem) as problem:
+            logger.warning("writing the condition of %s: %s", pod.key, problem)
+
+    async def _keep_house(self) -> None:
+        while True:
+            await self._clock.sleep(_HOUSEKEEPING_SECONDS)
+            self.queue.flush_waiting()
+            for key in self.cache.expire(self._clock.monotonic()):
+                logger.warning("%s was bound and never seen on its node: its resources count as free again", key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a pod is not placed; without plugins it is only a matter of trying again."""
+
+    reason: str
+    message: str
+    rejected_by: frozenset[str] = frozenset()
+
+
+def _failure(status: Status) -> _Failure:
+    if status.is_rejection:
+        return _Failure("Unschedulable", status.message, frozenset({status.plugin}))
+    return _Failure("SchedulerError", status.message)
+
+
+def _node_matters(old: Json, new: Json) -> bool:
+    """Whether an update of a node can help a pod: heartbeats cannot (upstream: eventhandlers.go)."""
+    if old.get("spec") != new.get("spec") or meta.labels_of(old) != meta.labels_of(new):
+        return True
+    before, after = old.get("status") or {}, new.get("status") or {}
+    return before.get("allocatable") != after.get("allocatable")
+
+
+def _pod_matters(old: Json, new: Json) -> bool:
+    return old.get("spec") != new.get("spec") or meta.labels_of(old) != meta.labels_of(new)
