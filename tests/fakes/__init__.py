@@ -1,0 +1,1 @@
+"""Fakes, each held to the same contract test as the real thing."""
