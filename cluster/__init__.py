@@ -1,1 +1,1 @@
-"""Brings a cluster up and down on this machine: keys, processes, node namespaces. It imports no component: it starts them."""
+"""Brings a cluster up and down on this machine: keys, namespaces, processes. Components are started, never imported."""

@@ -1,26 +1,202 @@
-"""What the command line offers about the cluster itself: up, down, status, logs of a component. The work is in the other modules.
+"""What the command line offers about the cluster itself: up, down, status, logs of a component. The work is elsewhere.
 
-`register(app)` adds the commands to a typer application; `component_logs` and `component_names` are for the `logs` verb,
-which shares its name with the one for pods.
+`register(app)` adds the commands to a typer application; `component_logs` and `component_names` are for the `logs`
+verb, which shares its name with the one for pods.
 """
 
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Final, ParamSpec
 
 import typer
+from rich.console import Console
 
-images_app = typer.Typer(no_args_is_help=True, help="Make images from the distribution's packages and load them into nodes.")
+from cluster import api, control, images, kubeconfigs, network
+from cluster import demo as demo_module
+from cluster import down as down_module
+from cluster import status as status_module
+from cluster import up as up_module
+from cluster.config import ClusterConfig, Layout, load
+from cluster.errors import ClusterError
+from cluster.progress import Progress
+from cluster.supervisor import SPECS
+
+P = ParamSpec("P")
+
+images_app = typer.Typer(no_args_is_help=True, help="Make images from directories and packages; load them into nodes.")
+
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", envvar="SKIFF_HOME", help="Where the cluster keeps its things; one cluster per home."),
+]
+Component = Annotated[str, typer.Argument(help="A process as `skiff status` calls it, such as apiserver or kubelet-b.")]
+FOLLOW_EVERY: Final = 0.2  # seconds
 
 
 def register(app: typer.Typer) -> None:
-    """Mount up, down, status, stop, start, restart, kubeconfig, demo and `image` on `app`; `logs` is left to the caller."""
-    raise NotImplementedError
+    """Mount up, down, status, stop, start, restart, kubeconfig, demo and `image` on `app`; `logs` is the caller's."""
+    for command in (up, down, status, kubeconfig, demo, start, stop, restart):
+        app.command()(command)
+    app.add_typer(images_app, name="image")
+
+
+def reporting(problem: Exception) -> typer.Exit:
+    """Show a ClusterError to a person; raise what comes back."""
+    typer.echo(f"error: {problem}", err=True)
+    return typer.Exit(1)
+
+
+def existing(home: Path | None) -> tuple[ClusterConfig, Layout]:
+    """The cluster of a home; exits with a message where there is none."""
+    layout = Layout.of(home)
+    config = load(layout)
+    if config is None:
+        raise reporting(ClusterError(f"there is no cluster in {layout.home}: `skiff up` makes one"))
+    return config, layout
+
+
+def up(
+    nodes: Annotated[int, typer.Option(help="How many nodes, each in a network namespace with its own containerd.")] = 2,
+    simulated: Annotated[int, typer.Option(help="How many nodes without containers instead; needs no root.")] = 0,
+    registry_mirror: Annotated[str, typer.Option(help="URL of a registry that every image is pulled from.")] = "",
+    bind_address: Annotated[str, typer.Option(help="Address the API server listens on (default: only the nodes').")] = "",
+    base_port: Annotated[int, typer.Option(help="First of the control plane's ports, for clusters side by side.")] = 0,
+    home: Home = None,
+) -> None:
+    """Bring a cluster up on this machine; a second run changes nothing."""
+    progress, layout = Progress(), Layout.of(home)
+    wish = up_module.Wish(nodes, simulated, registry_mirror, bind_address, base_port)
+    try:
+        config = up_module.up(layout, wish, progress)
+    except ClusterError as problem:
+        raise reporting(problem) from problem
+    progress.say(f"\nReady after {progress.elapsed():.1f} s.")
+    say_what_next(config, layout, progress)
+
+
+def say_what_next(config: ClusterConfig, layout: Layout, progress: Progress) -> None:
+    """Where the kubeconfig is and what to try."""
+    progress.say(f"Kubeconfig: [bold]{layout.admin_kubeconfig}[/bold]\n\nTry:")
+    progress.say(f"  export KUBECONFIG={layout.admin_kubeconfig}")
+    for line in ("kubectl get nodes -o wide", "skiff get pods -A", "skiff status", "skiff logs apiserver", "skiff down"):
+        progress.say(f"  {line}")
+    del config
+
+
+def demo(
+    simulated: Annotated[int, typer.Option(help="How many simulated nodes instead of two real ones.")] = 0,
+    home: Home = None,
+) -> None:
+    """Bring a cluster up, run the guestbook on it and show its page."""
+    progress, layout = Progress(), Layout.of(home)
+    try:
+        config = up_module.up(layout, up_module.Wish(simulated=simulated), progress)
+        progress.say(f"  nodes ready after {progress.elapsed():.1f} s")
+        demo_module.demo(config, layout, progress)
+    except (ClusterError, TimeoutError) as problem:
+        raise reporting(problem) from problem
+    progress.say(f"\nDone after {progress.elapsed():.1f} s.")
+    if not config.simulated:
+        progress.say(f"The guestbook: [bold]{demo_module.node_port_url(config)}[/bold]")
+    say_what_next(config, layout, progress)
+
+
+def down(
+    keep_data: Annotated[bool, typer.Option(help="Keep keys and etcd's data; the next `up` goes on with them.")] = False,
+    home: Home = None,
+) -> None:
+    """Take the cluster down; no process, mount, namespace, interface or cgroup of it is left."""
+    try:
+        there_was = down_module.down(Layout.of(home), Progress(), keep_data=keep_data)
+    except ClusterError as problem:
+        raise reporting(problem) from problem
+    if not there_was:
+        typer.echo("there is no cluster")
+
+
+def status(home: Home = None) -> None:
+    """What runs, where, since when and how often it was restarted; and whether the nodes are ready."""
+    config, layout = existing(home)
+    if not control.is_running(layout):
+        raise reporting(ClusterError("the cluster does not run: `skiff up` starts it, `skiff down` clears what is left"))
+    status_module.print_status(status_module.read(config, layout), Console(highlight=False))
+
+
+def kubeconfig(
+    content: Annotated[bool, typer.Option(help="Print the file and not its path.")] = False,
+    merge: Annotated[Path | None, typer.Option(help="Add the context to this kubeconfig and make it current.")] = None,
+    home: Home = None,
+) -> None:
+    """Print the path of the administrator's kubeconfig."""
+    _, layout = existing(home)
+    path = layout.admin_kubeconfig
+    if merge is not None:
+        kubeconfigs.merge_file(path, merge)
+        typer.echo(f"context added to {merge}")
+        return
+    typer.echo(path.read_text() if content else str(path), nl=not content)
+
+
+def stop(component: Component, home: Home = None) -> None:
+    """Stop a process of the cluster and leave it stopped."""
+    _tell("stop", component, home)
+
+
+def start(component: Component, home: Home = None) -> None:
+    """Start a process that was stopped."""
+    _tell("start", component, home)
+
+
+def restart(component: Component, home: Home = None) -> None:
+    """Stop a process and start it again."""
+    _tell("restart", component, home)
+
+
+def _tell(what: str, component: str, home: Path | None) -> None:
+    _, layout = existing(home)
+    try:
+        control.ask(layout, what, component)
+    except OSError as problem:
+        raise reporting(ClusterError("the cluster does not run")) from problem
+    except ClusterError as problem:
+        raise reporting(problem) from problem
 
 
 def component_names(home: Path | None = None) -> list[str]:
     """Names of the local cluster's processes (etcd, apiserver, kubelet-a …); empty when there is no cluster."""
-    raise NotImplementedError
+    layout = Layout.of(home)
+    if not layout.processes.exists():
+        return []
+    return [*(spec.name for spec in SPECS.validate_json(layout.processes.read_bytes())), "supervisor"]
 
 
 def component_logs(name: str, follow: bool = False, lines: int = -1, home: Path | None = None) -> None:
     """Print a component's log file, the last `lines` of it (-1: all); with `follow`, go on until interrupted."""
-    raise NotImplementedError
+    path = Layout.of(home).log(name)
+    if not path.exists():
+        raise reporting(ClusterError(f"{path} is not there"))
+    with path.open(errors="replace") as log:
+        text = log.readlines()
+        sys.stdout.writelines(text if lines < 0 else text[max(0, len(text) - lines) :])
+        while follow:
+            sys.stdout.write(log.read())
+            sys.stdout.flush()
+            time.sleep(FOLLOW_EVERY)
+            if path.stat().st_size < log.tell():
+                log.seek(0)  # the supervisor emptied it
+
+
+@images_app.command("build")
+def image_build(
+    reference: Annotated[str, typer.Argument(help="NAME:TAG, or the name of a built-in image; all of those if left out.")] = "",
+    from_dir: Annotated[list[Path] | None, typer.Option(help="Directory whose files go in; may come several times.")] = None,
+    packages: Annotated[str, typer.Option(help="The distribution's packages, with commas between.")] = "",
+    entrypoint: Annotated[str, typer.Option(help="What its containers always start, as a shell would split it.")] = "",
+    cmd: Annotated[str, typer.Option(help="The arguments or command that may be replaced.")] = "",
+    env: Annotated[list[str] | None, typer.Option(help="NAME=value; may come several times.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The archive to write (default: the cluster's image directory).")] = None,
+    home: Home = None,
+) -> None:
+    """Make an image as an archive that nodes and Docker can load; no registry, no Docker needed."""

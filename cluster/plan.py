@@ -1,0 +1,261 @@
+"""Which processes a cluster consists of: configuration in, list of `ProcessSpec` out. Pure; nothing is started here.
+
+The flags are upstream's, so each line could start upstream's binary instead.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cluster.config import ClusterConfig, Layout, Node, cgroup, netns
+from cluster.containerd import paths as containerd_paths
+from cluster.network import NETNS
+from cluster.processes import ProcessSpec, Ready
+
+ISSUER: Final = "https://kubernetes.default.svc.cluster.local"
+LOOPBACK: Final = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """Where the programs are and what environment ours need."""
+
+    etcd: str = "etcd"
+    containerd: str = "containerd"
+    nsenter: str = "nsenter"
+    python: str = sys.executable
+    cni_bin: Path = Path("/usr/lib/cni")
+    python_env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Says how each process of one cluster is started."""
+
+    config: ClusterConfig
+    layout: Layout
+    programs: Programs
+
+    def processes(self) -> list[ProcessSpec]:
+        """All of them, in the order a person would start them."""
+        control_plane = [self.etcd(), self.api_server(), self.controller_manager(), self.scheduler()]
+        if self.config.simulated:
+            return control_plane + [self.simulated_kubelet(node) for node in self.config.nodes]
+        return control_plane + [spec for node in self.config.nodes for spec in self.node(node)]
+
+    def node(self, node: Node) -> list[ProcessSpec]:
+        """A real node's four processes."""
+        return [self.containerd(node), self.cni(node), self.kubelet(node), self.proxy(node)]
+
+    def etcd(self) -> ProcessSpec:
+        ports = self.config.ports
+        client, peer = f"https://{LOOPBACK}:{ports.etcd}", f"https://{LOOPBACK}:{ports.etcd_peer}"
+        flags = {
+            "name": "skiff",
+            "data-dir": self.layout.etcd_data,
+            "listen-client-urls": client,
+            "advertise-client-urls": client,
+            "listen-peer-urls": peer,
+            "initial-advertise-peer-urls": peer,
+            "initial-cluster": f"skiff={peer}",
+            "client-cert-auth": "true",
+            "trusted-ca-file": self._pki("etcd-ca.crt"),
+            "cert-file": self._pki("etcd.crt"),
+            "key-file": self._pki("etcd.key"),
+            "peer-client-cert-auth": "true",
+            "peer-trusted-ca-file": self._pki("etcd-ca.crt"),
+            "peer-cert-file": self._pki("etcd.crt"),
+            "peer-key-file": self._pki("etcd.key"),
+            "logger": "zap",
+        }
+        return ProcessSpec(
+            name="etcd",
+            argv=(self.programs.etcd, *_flags(flags)),
+            log=str(self.layout.log("etcd")),
+            ports=(ports.etcd, ports.etcd_peer),
+            ready=Ready(tcp=f"{LOOPBACK}:{ports.etcd}"),
+        )
+
+    def api_server(self) -> ProcessSpec:
+        config = self.config
+        flags = {
+            "etcd-servers": f"https://{LOOPBACK}:{config.ports.etcd}",
+            "etcd-cafile": self._pki("etcd-ca.crt"),
+            "etcd-certfile": self._pki("apiserver-etcd-client.crt"),
+            "etcd-keyfile": self._pki("apiserver-etcd-client.key"),
+            "bind-address": config.bind_address,
+            "advertise-address": config.api_address,
+            "secure-port": config.ports.api,
+            "tls-cert-file": self._pki("apiserver.crt"),
+            "tls-private-key-file": self._pki("apiserver.key"),
+            "client-ca-file": self._pki("ca.crt"),
+            "kubelet-client-certificate": self._pki("apiserver-kubelet-client.crt"),
+            "kubelet-client-key": self._pki("apiserver-kubelet-client.key"),
+            "kubelet-certificate-authority": self._pki("ca.crt"),
+            "kubelet-preferred-address-types": "InternalIP,Hostname",
+            "service-account-issuer": ISSUER,
+            "service-account-signing-key-file": self._pki("sa.key"),
+            "service-account-key-file": self._pki("sa.pub"),
+            "service-cluster-ip-range": config.service_cidr,
+            "authorization-mode": "Node,RBAC",
+            "enable-admission-plugins": "NodeRestriction",
+            "allow-privileged": "true",
+        }
+        ready = self._https_ready(config.api_address, config.ports.api, "/readyz")
+        return self._ours("apiserver", "apiserver", flags, ports=(config.ports.api,), after=("etcd",), ready=ready)
+
+    def controller_manager(self) -> ProcessSpec:
+        port = self.config.ports.controller_manager
+        flags = {
+            "kubeconfig": self.layout.kubeconfig("controller-manager"),
+            "bind-address": LOOPBACK,
+            "secure-port": port,
+            "tls-cert-file": self._pki("controller-manager.crt"),
+            "tls-private-key-file": self._pki("controller-manager.key"),
+            "allocate-node-cidrs": "true",
+            "cluster-cidr": self.config.pod_cidr,
+            "service-cluster-ip-range": self.config.service_cidr,
+            "root-ca-file": self._pki("ca.crt"),
+            "service-account-private-key-file": self._pki("sa.key"),
+            "cluster-signing-cert-file": self._pki("ca.crt"),
+            "cluster-signing-key-file": self._pki("ca.key"),
+            "use-service-account-credentials": "true",
+            "leader-elect": "true",
+        }
+        name, ready = "controller-manager", self._https_ready(LOOPBACK, port, "/healthz")
+        return self._ours(name, "controller_manager", flags, ports=(port,), after=("apiserver",), ready=ready)
+
+    def scheduler(self) -> ProcessSpec:
+        port = self.config.ports.scheduler
+        flags = {
+            "kubeconfig": self.layout.kubeconfig("scheduler"),
+            "bind-address": LOOPBACK,
+            "secure-port": port,
+            "tls-cert-file": self._pki("scheduler.crt"),
+            "tls-private-key-file": self._pki("scheduler.key"),
+            "leader-elect": "true",
+        }
+        ready = self._https_ready(LOOPBACK, port, "/healthz")
+        return self._ours("scheduler", "scheduler", flags, ports=(port,), after=("apiserver",), ready=ready)
+
+    def containerd(self, node: Node) -> ProcessSpec:
+        """A node's own containerd. `nsenter --net`, not `ip netns exec`, which would hide /sys/fs/cgroup from it."""
+        where = containerd_paths(self.layout, node)
+        return ProcessSpec(
+            name=f"containerd-{node.short}",
+            argv=(*self._enter(node), self.programs.containerd, "--config", str(where.config)),
+            log=str(self.layout.log(f"containerd-{node.short}")),
+            node=node.name,
+            netns=netns(self.config, node.short),
+            ready=Ready(unix=str(where.socket)),
+        )
+
+    def kubelet(self, node: Node) -> ProcessSpec:
+        flags = self._kubelet_flags(node) | {
+            "container-runtime-endpoint": f"unix://{containerd_paths(self.layout, node).socket}",
+            "cgroup-root": cgroup(self.config, node),
+        }
+        ready = Ready(tcp=f"{node.address}:{node.kubelet_port}")
+        after = (f"containerd-{node.short}", "apiserver")
+        return self._on_node("kubelet", node, flags, after=after, ready=ready, ports=(node.kubelet_port,))
+
+    def simulated_kubelet(self, node: Node) -> ProcessSpec:
+        """A kubelet without containers, as an ordinary process."""
+        spec = self._ours(
+            f"kubelet-{node.short}",
+            "kubelet",
+            self._kubelet_flags(node) | {"fake-runtime": "true"},
+            ports=(node.kubelet_port,),
+            after=("apiserver",),
+            ready=Ready(tcp=f"{node.address}:{node.kubelet_port}"),
+        )
+        return spec.model_copy(update={"node": node.name})
+
+    def _kubelet_flags(self, node: Node) -> dict[str, object]:
+        return {
+            "kubeconfig": self.layout.kubeconfig(f"kubelet-{node.short}"),
+            "hostname-override": node.name,
+            "node-ip": node.address,
+            "address": node.address,
+            "port": node.kubelet_port,
+            "healthz-bind-address": LOOPBACK,
+            "healthz-port": node.health_ports[0],
+            "root-dir": self.layout.node_home(node) / "kubelet",
+            "client-ca-file": self._pki("ca.crt"),
+            "tls-cert-file": self._pki(f"kubelet-server-{node.short}.crt"),
+            "tls-private-key-file": self._pki(f"kubelet-server-{node.short}.key"),
+        }
+
+    def proxy(self, node: Node) -> ProcessSpec:
+        flags = {
+            "kubeconfig": self.layout.kubeconfig("proxy"),
+            "hostname-override": node.name,
+            "cluster-cidr": self.config.pod_cidr,
+            "healthz-bind-address": f"{node.address}:{node.health_ports[1]}",
+        }
+        ready = Ready(tcp=f"{node.address}:{node.health_ports[1]}")
+        return self._on_node("proxy", node, flags, after=("apiserver",), ready=ready, ports=(node.health_ports[1],))
+
+    def cni(self, node: Node) -> ProcessSpec:
+        where = containerd_paths(self.layout, node)
+        flags = {
+            "kubeconfig": self.layout.kubeconfig("proxy"),  # it reads nodes, as the proxy does, and nothing else
+            "hostname-override": node.name,
+            "cluster-cidr": self.config.pod_cidr,
+            "cni-conf-dir": where.cni_config,
+        }
+        return self._on_node("cni", node, flags, after=("apiserver",))
+
+    def _ours(
+        self,
+        name: str,
+        module: str,
+        flags: Mapping[str, object],
+        *,
+        ports: tuple[int, ...] = (),
+        after: tuple[str, ...] = (),
+        ready: Ready | None = None,
+    ) -> ProcessSpec:
+        return ProcessSpec(
+            name=name,
+            argv=(self.programs.python, "-m", module, *_flags(flags)),
+            env=dict(self.programs.python_env),
+            log=str(self.layout.log(name)),
+            ports=ports,
+            depends_on=after,
+            ready=ready,
+        )
+
+    def _on_node(
+        self,
+        module: str,
+        node: Node,
+        flags: Mapping[str, object],
+        *,
+        after: tuple[str, ...],
+        ready: Ready | None = None,
+        ports: tuple[int, ...] = (),
+    ) -> ProcessSpec:
+        spec = self._ours(f"{module}-{node.short}", module, flags, after=after, ready=ready, ports=ports)
+        inside = {"argv": (*self._enter(node), *spec.argv), "node": node.name, "netns": netns(self.config, node.short)}
+        return spec.model_copy(update=inside)
+
+    def _enter(self, node: Node) -> tuple[str, ...]:
+        return (self.programs.nsenter, f"--net={NETNS / netns(self.config, node.short)}", "--")
+
+    def _pki(self, file: str) -> Path:
+        return self.layout.pki / file
+
+    def _https_ready(self, address: str, port: int, path: str) -> Ready:
+        return Ready(
+            url=f"https://{address}:{port}{path}",
+            ca=str(self._pki("ca.crt")),
+            client_certificate=str(self._pki("admin.crt")),
+            client_key=str(self._pki("admin.key")),
+        )
+
+
+def _flags(values: Mapping[str, object]) -> list[str]:
+    return [f"--{name}={value}" for name, value in values.items()]
