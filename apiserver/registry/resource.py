@@ -1,4 +1,4 @@
-"""A resource is a row: kind, schema, strategy, columns, etcd key. What is done with the row is registry.store and handlers."""
+"""A resource is a row: kind, strategy, columns, etcd key. What is done with it is registry.store and handlers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,15 +1,25 @@
 """What a kind may do differently from the generic store: the hooks, each with a default that does nothing special.
 
 The order in which `registry.store` calls them (upstream: registry/rest/create.go, update.go, delete.go):
-create: defaults, prepare_for_create, validate, (allocate), write.  update: defaults, prepare_for_update, validate_update,
-write. Defaults come first, as at decoding upstream: else a PUT that leaves them out would count as a new generation.
+
+- create: defaults, prepare_for_create, validate, begin_create, write, finish
+- update: defaults, prepare_for_update, validate_update, begin_update, write, finish
+- of the subresource status: prepare_for_status_update and validate_status_update; of another one, X:
+  prepare_for_X_update if the strategy has it, validate_X_update or validate_update
+
+Defaults come first, as at decoding upstream: else a PUT that leaves them out would count as a new generation.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from apiserver.registry.allocators import Allocators
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
+
+#: ends what `begin_create` or `begin_update` began: True, the object was written; False, undo
+Finish = Callable[[bool], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +31,11 @@ class Context:
     name: str
     subresource: str = ""
     dry_run: bool = False
+    allocators: Allocators | None = None  # cluster IPs and node ports; None where the server has none
 
 
 class Strategy:
-    """The default strategy; a kind overrides what is special. Objects passed in are the store's own copies and may be changed."""
+    """The default strategy; a kind overrides what is special. Objects passed in are the store's own: change them."""
 
     #: update may create a missing object (upstream: AllowCreateOnUpdate: leases, endpoints, …)
     create_on_update: bool = False
@@ -36,6 +47,8 @@ class Strategy:
     default_grace_seconds: int | None = None
     #: what DELETE answers: the object it deleted, or a Status (upstream: ReturnDeletedObject)
     returns_deleted_object: bool = False
+    #: dependents are looked for when one is deleted; False: orphan and foreground policies mean nothing (events)
+    garbage_collected: bool = True
 
     def defaults(self, obj: Json) -> None:
         """Fill in what the client left out, in place (upstream: pkg/apis/*/v1/defaults.go)."""
@@ -86,6 +99,17 @@ class Strategy:
     def warnings(self, obj: Json, old: Json | None) -> list[str]:
         """Texts for Warning headers."""
         return []
+
+    async def begin_create(self, obj: Json, context: Context) -> Finish | None:
+        """Claim what a new object needs beside itself (Services: addresses), after validation and before the write."""
+        return None
+
+    async def begin_update(self, obj: Json, old: Json, context: Context) -> Finish | None:
+        """The same for an update; may be called again with a newer `old` when the write met a conflict."""
+        return None
+
+    async def after_delete(self, obj: Json, context: Context) -> None:
+        """The object is gone: give back what it had claimed."""
 
     def mark_deleted(self, obj: Json) -> None:
         """What else changes when an object gets its deletionTimestamp (namespaces: status.phase Terminating)."""

@@ -62,9 +62,8 @@ T = TypeVar("T")
 #: how long one attempt may take, and all attempts of one operation together, seconds
 ATTEMPT_SECONDS: Final = 5.0
 OPERATION_SECONDS: Final = 10.0
-_HAS_LEADER: Final = (
-    ("hasleader", "true"),
-)  # a member cut off from the others ends our watch instead of keeping silent
+#: a member cut off from the others ends our watch instead of keeping silent
+_HAS_LEADER: Final = (("hasleader", "true"),)
 
 
 class Etcd:
@@ -246,7 +245,6 @@ class Etcd:
             key=keys.start_of_prefix(prefix),
             range_end=keys.end_of_prefix(prefix),
             start_revision=revision,
-            prev_kv=True,
             progress_notify=True,
             fragment=True,
         )
@@ -348,7 +346,5 @@ def _cancelled(reply: Any) -> StorageError:
 
 def _change(event: Any) -> Change:
     item = event.kv
-    deleted = event.type == rpc.Event.DELETE
-    previous = event.prev_kv.value if event.HasField("prev_kv") else None
-    value = None if deleted else item.value
-    return Change(item.key.decode(), value, previous, item.mod_revision, item.create_revision)
+    value = None if event.type == rpc.Event.DELETE else item.value
+    return Change(item.key.decode(), value, item.mod_revision, item.create_revision)

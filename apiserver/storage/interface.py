@@ -27,11 +27,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One key changed. `value`: None where it was deleted; `previous`: None where it did not exist or is compacted."""
+    """One key changed; a `value` of None says that it was deleted. `created` is the revision that made the key."""
 
     key: str
     value: bytes | None
-    previous: bytes | None
     revision: int
     created: int = 0
 

@@ -1,4 +1,4 @@
-"""A real etcd for tests: started on a free port in a directory of its own, stopped, killed and started again at will."""
+"""A real etcd for tests: on a free port, in a directory of its own, stopped, killed and started again at will."""
 
 import os
 import shutil

@@ -1,0 +1,114 @@
+"""Encoded objects: how they lie in etcd, and how a resourceVersion gets into the bytes. No cache and no etcd here."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from apiserver.storage import keys
+from apiserver.storage.interface import KeyValue
+from machinery.api import codec
+from machinery.api.codec import Json
+from machinery.api.selectors import FieldSelector, LabelSelector
+
+PROTOBUF_MAGIC: Final = b"k8s\x00"
+_NO_LABELS: Final[Mapping[str, str]] = {}
+
+
+def encode(obj: Json) -> bytes:
+    """The bytes for etcd: kind, apiVersion and metadata first, as upstream writes them, and no resourceVersion."""
+    metadata = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
+    head = {"kind": obj["kind"], "apiVersion": obj["apiVersion"], "metadata": metadata}
+    return codec.dumps(head | {key: value for key, value in obj.items() if key not in head})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object at one revision: its bytes without resourceVersion, and what selectors look at."""
+
+    namespace: str
+    name: str
+    revision: int
+    raw: bytes
+    offset: int  # where in `raw` the resourceVersion goes
+    created: int = 0  # the revision that made the key
+    labels: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    def json(self, revision: int = 0) -> bytes:
+        """The object as clients get it, with its own revision or another as resourceVersion."""
+        raw, offset = self.raw, self.offset
+        comma = b"" if raw[offset : offset + 1] == b"}" else b","
+        return b'%b"resourceVersion":"%d"%b%b' % (raw[:offset], revision or self.revision, comma, raw[offset:])
+
+    def decode(self, revision: int = 0) -> Json:
+        """The object as a dict of the caller's own, with resourceVersion."""
+        obj: Json = codec.loads(self.json(revision))
+        return obj
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which objects of a collection a request is about."""
+
+    namespace: str = ""
+    name: str = ""
+    labels: LabelSelector = LabelSelector()
+    fields: FieldSelector = FieldSelector()
+
+    def matches(self, entry: Entry) -> bool:
+        """Whether an object is among them."""
+        return (
+            (not self.namespace or entry.namespace == self.namespace)
+            and (not self.name or entry.name == self.name)
+            and (self.labels.empty or self.labels.matches(entry.labels))
+            and (self.fields.empty or self.fields.matches(entry.fields))
+        )
+
+    @property
+    def selects(self) -> bool:
+        """Whether it leaves out objects of its namespace."""
+        return bool(self.name) or not (self.labels.empty and self.fields.empty)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a collection must know to make entries: where it lies and what is selectable."""
+
+    prefix: str
+    namespaced: bool
+    fields: Mapping[str, Callable[[Json], str]] = field(default_factory=dict)
+
+    def entry(self, item: KeyValue) -> Entry:
+        """An entry from etcd's bytes, whoever wrote them; raises ValueError for what is not an object in JSON."""
+        if item.value.startswith(PROTOBUF_MAGIC):
+            raise ValueError("the value is protobuf, and only JSON is read")
+        obj = codec.loads(item.value)
+        if not isinstance(obj, dict) or not isinstance(obj.get("metadata"), dict):
+            raise ValueError("the value is not an object with metadata")
+        return self.entry_of(obj, item)
+
+    def entry_of(self, obj: Json, item: KeyValue) -> Entry:
+        """The same where the object is decoded already: `obj` must be what `item.value` says."""
+        namespace, name = keys.split(item.key[len(self.prefix) :], self.namespaced)
+        raw = item.value
+        head = b'{"kind":%b,"apiVersion":%b,"metadata":{' % (
+            codec.dumps(obj.get("kind")),
+            codec.dumps(obj.get("apiVersion")),
+        )
+        if not raw.startswith(head) or "resourceVersion" in obj["metadata"]:
+            raw = encode({"kind": "", "apiVersion": ""} | obj)
+        labels = obj["metadata"].get("labels")
+        selectable = {"metadata.name": name, "metadata.namespace": namespace}
+        for path, getter in self.fields.items():
+            selectable[path] = getter(obj)
+        return Entry(
+            sys.intern(namespace),
+            name,
+            item.revision,
+            raw,
+            len(head),
+            item.created,
+            {sys.intern(key): sys.intern(value or "") for key, value in labels.items()} if labels else _NO_LABELS,
+            selectable,
+        )
