@@ -1,0 +1,66 @@
+"""What Deployment and ReplicaSet share: replicas, selector, template (upstream: pkg/apis/apps/validation)."""
+
+from apiserver.resources.base import KindStrategy
+from apiserver.resources.columns import spec_of
+from apiserver.resources.core.pods.defaults import template_defaults
+from apiserver.validation import fields, pod_template, selectors
+from machinery.api import errors
+from machinery.api import selectors as matching
+from machinery.api.codec import Json
+from machinery.api.errors import FieldError
+
+EMPTY_SELECTOR = "empty selector is invalid for {}"
+
+
+class WorkloadStrategy(KindStrategy):
+    """Generation, a template with a pod's defaults, a selector that matches it and never changes."""
+
+    has_generation = True
+    #: how upstream names the kind in its text about an empty selector
+    called = "deployment"
+
+    def defaults(self, obj: Json) -> None:
+        """The template's defaults, and an empty status as upstream writes it."""
+        template_defaults(obj.setdefault("spec", {}).setdefault("template", {}))
+        obj.setdefault("status", {})
+
+    def check(self, obj: Json) -> list[FieldError]:
+        """Replicas, selector, template, then the kind's own settings."""
+        spec = spec_of(obj)
+        found = fields.non_negative(spec.get("replicas"), "spec.replicas")
+        selector = spec.get("selector")
+        if selector is None:
+            found.append(errors.required("spec.selector"))
+        else:
+            found += selectors.label_selector(selector, "spec.selector")
+            if selectors.is_empty(selector):
+                text = EMPTY_SELECTOR.format(self.called)
+                found.append(errors.invalid_value("spec.selector", selector, text))
+        if not found or selector:
+            found += _template(spec.get("template") or {}, selector or {})
+        return found + self.check_spec(spec)
+
+    def check_spec(self, spec: Json) -> list[FieldError]:
+        """The kind's own settings."""
+        return []
+
+    def check_update(self, obj: Json, old: Json) -> list[FieldError]:
+        """The selector stays."""
+        return fields.immutable(spec_of(obj).get("selector"), spec_of(old).get("selector"), "spec.selector")
+
+
+def _template(template: Json, selector: Json) -> list[FieldError]:
+    path = "spec.template"
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    found: list[FieldError] = []
+    if selector and not matching.LabelSelector.from_dict(selector).matches(labels):
+        text = "`selector` does not match template `labels`"
+        found.append(errors.invalid_value(f"{path}.metadata.labels", labels, text))
+    found += pod_template.check(template, path)
+    policy = (template.get("spec") or {}).get("restartPolicy")
+    if policy != "Always":
+        found.append(errors.not_supported(f"{path}.spec.restartPolicy", policy, ("Always",)))
+    if (template.get("spec") or {}).get("activeDeadlineSeconds") is not None:
+        text = "activeDeadlineSeconds in ReplicaSet is not Supported"
+        found.append(errors.forbidden_field(f"{path}.spec.activeDeadlineSeconds", text))
+    return found

@@ -1,0 +1,61 @@
+"""How Pods differ from the default strategy. Checks of the spec are apiserver.validation, of updates `update`.
+
+Upstream: pkg/registry/core/pod/strategy.go.
+"""
+
+from typing import Final
+
+from apiserver.registry.strategy import Context
+from apiserver.resources.base import KindStrategy
+from apiserver.resources.core.pods.defaults import pod_defaults
+from machinery.api import pods
+from machinery.api.codec import Json
+
+
+class PodStrategy(KindStrategy):
+    """Pods: their status is the server's on create, they end gracefully, their spec hardly changes."""
+
+    has_generation = True
+    default_grace_seconds = 30
+    returns_deleted_object = True
+
+    def defaults(self, obj: Json) -> None:
+        """Upstream's defaults, in place."""
+        pod_defaults(obj)
+
+    def prepare_for_create(self, obj: Json, context: Context) -> None:
+        """A new pod is Pending; its quality of service is fixed now."""
+        super().prepare_for_create(obj, context)
+        obj["status"] = {"phase": "Pending", "qosClass": pods.qos_class(obj)}
+        if (obj.get("spec") or {}).get("schedulingGates"):
+            obj["status"]["conditions"] = [_GATED.copy()]
+
+    def prepare_for_status_update(self, obj: Json, old: Json, context: Context) -> None:
+        """Only status changes; a deletion that runs cannot be called off by a status writer."""
+        super().prepare_for_status_update(obj, old, context)
+        status = obj.setdefault("status", {})
+        status.setdefault("qosClass", (old.get("status") or {}).get("qosClass") or pods.qos_class(old))
+        old_meta = old["metadata"]
+        for field in ("deletionTimestamp", "ownerReferences"):
+            if field in old_meta:
+                obj["metadata"][field] = old_meta[field]
+            else:
+                obj["metadata"].pop(field, None)
+
+    def grace_seconds(self, obj: Json, asked: int | None) -> int | None:
+        """What was asked, else what the spec says; no waiting where nothing can be running."""
+        seconds = asked if asked is not None else (obj.get("spec") or {}).get("terminationGracePeriodSeconds")
+        if seconds is None:
+            seconds = self.default_grace_seconds
+        if not pods.node_of(obj) or pods.is_terminal(obj):
+            seconds = 0
+        # negative periods came from old clients; the least that is graceful stands in for them
+        return 1 if seconds is not None and seconds < 0 else seconds
+
+
+_GATED: Final = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "SchedulingGated",
+    "message": "Scheduling is blocked due to non-empty scheduling gates",
+}

@@ -1,0 +1,1 @@
+"""Semantic checks shared by kinds. Structure (types, unknown fields) is machinery.api.schema."""
