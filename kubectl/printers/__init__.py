@@ -1,0 +1,1 @@
+"""How objects become text: tables, JSON, YAML, names, JSONPath, columns. Prose about one object is `describe`'s."""
