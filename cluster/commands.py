@@ -4,16 +4,16 @@
 verb, which shares its name with the one for pods.
 """
 
+import shlex
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final, ParamSpec
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
-from cluster import api, control, images, kubeconfigs, network
+from cluster import control, images, kubeconfigs
 from cluster import demo as demo_module
 from cluster import down as down_module
 from cluster import status as status_module
@@ -22,8 +22,6 @@ from cluster.config import ClusterConfig, Layout, load
 from cluster.errors import ClusterError
 from cluster.progress import Progress
 from cluster.supervisor import SPECS
-
-P = ParamSpec("P")
 
 images_app = typer.Typer(no_args_is_help=True, help="Make images from directories and packages; load them into nodes.")
 
@@ -58,10 +56,14 @@ def existing(home: Path | None) -> tuple[ClusterConfig, Layout]:
 
 
 def up(
-    nodes: Annotated[int, typer.Option(help="How many nodes, each in a network namespace with its own containerd.")] = 2,
+    nodes: Annotated[
+        int, typer.Option(help="How many nodes, each in a network namespace with its own containerd.")
+    ] = 2,
     simulated: Annotated[int, typer.Option(help="How many nodes without containers instead; needs no root.")] = 0,
     registry_mirror: Annotated[str, typer.Option(help="URL of a registry that every image is pulled from.")] = "",
-    bind_address: Annotated[str, typer.Option(help="Address the API server listens on (default: only the nodes').")] = "",
+    bind_address: Annotated[
+        str, typer.Option(help="Address the API server listens on (default: only the nodes').")
+    ] = "",
     base_port: Annotated[int, typer.Option(help="First of the control plane's ports, for clusters side by side.")] = 0,
     home: Home = None,
 ) -> None:
@@ -69,20 +71,25 @@ def up(
     progress, layout = Progress(), Layout.of(home)
     wish = up_module.Wish(nodes, simulated, registry_mirror, bind_address, base_port)
     try:
-        config = up_module.up(layout, wish, progress)
+        up_module.up(layout, wish, progress)
     except ClusterError as problem:
         raise reporting(problem) from problem
     progress.say(f"\nReady after {progress.elapsed():.1f} s.")
-    say_what_next(config, layout, progress)
+    say_what_next(layout, progress)
 
 
-def say_what_next(config: ClusterConfig, layout: Layout, progress: Progress) -> None:
+def say_what_next(layout: Layout, progress: Progress) -> None:
     """Where the kubeconfig is and what to try."""
     progress.say(f"Kubeconfig: [bold]{layout.admin_kubeconfig}[/bold]\n\nTry:")
     progress.say(f"  export KUBECONFIG={layout.admin_kubeconfig}")
-    for line in ("kubectl get nodes -o wide", "skiff get pods -A", "skiff status", "skiff logs apiserver", "skiff down"):
+    for line in (
+        "kubectl get nodes -o wide",
+        "skiff get pods -A",
+        "skiff status",
+        "skiff logs apiserver",
+        "skiff down",
+    ):
         progress.say(f"  {line}")
-    del config
 
 
 def demo(
@@ -100,11 +107,13 @@ def demo(
     progress.say(f"\nDone after {progress.elapsed():.1f} s.")
     if not config.simulated:
         progress.say(f"The guestbook: [bold]{demo_module.node_port_url(config)}[/bold]")
-    say_what_next(config, layout, progress)
+    say_what_next(layout, progress)
 
 
 def down(
-    keep_data: Annotated[bool, typer.Option(help="Keep keys and etcd's data; the next `up` goes on with them.")] = False,
+    keep_data: Annotated[
+        bool, typer.Option(help="Keep keys and etcd's data; the next `up` goes on with them.")
+    ] = False,
     home: Home = None,
 ) -> None:
     """Take the cluster down; no process, mount, namespace, interface or cgroup of it is left."""
@@ -120,7 +129,9 @@ def status(home: Home = None) -> None:
     """What runs, where, since when and how often it was restarted; and whether the nodes are ready."""
     config, layout = existing(home)
     if not control.is_running(layout):
-        raise reporting(ClusterError("the cluster does not run: `skiff up` starts it, `skiff down` clears what is left"))
+        raise reporting(
+            ClusterError("the cluster does not run: `skiff up` starts it, `skiff down` clears what is left")
+        )
     status_module.print_status(status_module.read(config, layout), Console(highlight=False))
 
 
@@ -190,13 +201,52 @@ def component_logs(name: str, follow: bool = False, lines: int = -1, home: Path 
 
 @images_app.command("build")
 def image_build(
-    reference: Annotated[str, typer.Argument(help="NAME:TAG, or the name of a built-in image; all of those if left out.")] = "",
-    from_dir: Annotated[list[Path] | None, typer.Option(help="Directory whose files go in; may come several times.")] = None,
+    reference: Annotated[str, typer.Argument(help="NAME:TAG, or a built-in image; all of those if left out.")] = "",
+    from_dir: Annotated[list[Path] | None, typer.Option(help="A directory whose files go in; may be repeated.")] = None,
     packages: Annotated[str, typer.Option(help="The distribution's packages, with commas between.")] = "",
-    entrypoint: Annotated[str, typer.Option(help="What its containers always start, as a shell would split it.")] = "",
-    cmd: Annotated[str, typer.Option(help="The arguments or command that may be replaced.")] = "",
-    env: Annotated[list[str] | None, typer.Option(help="NAME=value; may come several times.")] = None,
-    output: Annotated[Path | None, typer.Option(help="The archive to write (default: the cluster's image directory).")] = None,
+    entrypoint: Annotated[str, typer.Option(help="What its containers always start, quoted as for a shell.")] = "",
+    cmd: Annotated[str, typer.Option(help="The arguments or the command that a pod may replace.")] = "",
     home: Home = None,
 ) -> None:
-    """Make an image as an archive that nodes and Docker can load; no registry, no Docker needed."""
+    """Make an image, as an archive that nodes and Docker can load; no registry and no Docker needed."""
+    layout = Layout.of(home)
+    wanted = list(images.BUILT_IN.values()) if not reference else [images.BUILT_IN.get(reference)]
+    given = images.Image(
+        reference,
+        directories=tuple(from_dir or ()),
+        packages=tuple(name for name in packages.split(",") if name),
+        entrypoint=tuple(shlex.split(entrypoint)),
+        command=tuple(shlex.split(cmd)),
+    )
+    for image in wanted:
+        chosen = image or given
+        archive = layout.images / chosen.file_name
+        try:
+            if image is None and not (given.directories or given.packages):
+                raise ClusterError(f"{reference} is no built-in image: say --from-dir or --packages")
+            image_id = images.build(chosen, archive)
+        except ClusterError as problem:
+            raise reporting(problem) from problem
+        typer.echo(f"{chosen.reference}  {image_id}  {archive}")
+
+
+@images_app.command("load")
+def image_load(
+    archive: Annotated[str, typer.Argument(help="A docker-archive, or the name of an image that was built here.")],
+    node: Annotated[str, typer.Option(help="Only into this node.")] = "",
+    home: Home = None,
+) -> None:
+    """Load an image into the nodes' containerd, so that pods start from it without any registry."""
+    config, layout = existing(home)
+    chosen = [found] if (found := config.node(node)) else list(config.nodes)
+    try:
+        if config.simulated:
+            raise ClusterError("simulated nodes have no containers and so no images")
+        if node and not found:
+            raise ClusterError(f"there is no node called {node}")
+        path = images.find_archive(layout, archive)
+        for each in chosen:
+            images.load(layout, each, path)
+    except ClusterError as problem:
+        raise reporting(problem) from problem
+    typer.echo(f"{', '.join(images.read_id(path)[1])}: loaded into {', '.join(each.name for each in chosen)}")

@@ -1,4 +1,4 @@
-"""`make demo`: the guestbook on a fresh cluster, from `apply` to its page. The cluster itself is brought up elsewhere."""
+"""`make demo`: the guestbook on a cluster, from `apply` to its page. The cluster itself is brought up elsewhere."""
 
 import sys
 from collections import Counter
@@ -18,6 +18,7 @@ from cluster.progress import Progress, wait_for
 GUESTBOOK: Final = REPOSITORY / "examples" / "guestbook.yaml"
 NAMESPACE: Final = "guestbook"
 AVAILABLE_WITHIN: Final = 120.0  # seconds
+NODE_PORT: Final = 30080
 REQUESTS: Final = 30
 
 
@@ -74,10 +75,7 @@ def pod_line(pod: dict[str, Any]) -> str:
 
 def node_port_url(config: ClusterConfig, node: int = 0) -> str:
     """The guestbook's address on one of the nodes."""
-    documents = yaml.safe_load_all(GUESTBOOK.read_text())
-    ports = [d["spec"]["ports"][0]["nodePort"] for d in documents if d["spec"].get("type") == "NodePort"] if False else []
-    del ports
-    return f"http://{config.nodes[node].address}:30080"
+    return f"http://{config.nodes[node].address}:{NODE_PORT}"
 
 
 def show_page(config: ClusterConfig, progress: Progress) -> None:
@@ -95,7 +93,8 @@ def show_page(config: ClusterConfig, progress: Progress) -> None:
         with progress.step("The page answers") as step:
             page = wait_for(look, url, 30)
             step.outcome = f"{url}, {len(page.content)} bytes"
-        answered = Counter(http.get(f"{url}/cgi-bin/whoami", headers={"connection": "close"}).text.strip() for _ in range(REQUESTS))
+        answers = [http.get(f"{url}/cgi-bin/whoami", headers={"connection": "close"}) for _ in range(REQUESTS)]
+    answered = Counter(answer.text.strip() for answer in answers)
     progress.say(f"  {REQUESTS} requests were answered by: " + ", ".join(f"{n} × {pod}" for pod, n in answered.items()))
     if "" in answered:
         raise ClusterError("a pod answered without its name")

@@ -159,6 +159,10 @@ def forget(remains: Remains) -> None:
     for result in results:
         if any(container in result.name for container in remains.containers):
             result.unlink(missing_ok=True)
+    for directory in (*(socket.parent for socket in remains.sockets), CNI_RESULTS):
+        for empty in (directory, directory.parent):
+            with contextlib.suppress(OSError):  # used by others, or not there
+                empty.rmdir()
 
 
 def remove_files(layout: Layout, *, keep_data: bool) -> None:

@@ -19,6 +19,7 @@ from cluster.errors import ClusterError
 from cluster.machine import run
 
 NETNS: Final = Path("/run/netns")
+MOUNTINFO: Final = Path("/proc/self/mountinfo")
 SWITCH: Final = "sw"
 PREFERRED_SUBNETS: Final = tuple(f"172.30.{third}.0/24" for third in range(99, 200))
 PREFERRED_POD_CIDRS: Final = tuple(f"10.{second}.0.0/16" for second in range(244, 199, -1))
@@ -158,7 +159,9 @@ def ours(config: ClusterConfig) -> list[str]:
 
 def _drop_empty_netns_mount() -> None:
     """`ip netns add` mounts /run/netns on itself and nobody ever takes it away; empty, it is nobody's."""
-    if NETNS.is_mount() and not any(NETNS.iterdir()):
-        with contextlib.suppress(ClusterError, OSError):  # somebody has just added one of theirs
+    if not NETNS.exists() or any(NETNS.iterdir()):
+        return
+    with contextlib.suppress(ClusterError, OSError):  # somebody has just added one of theirs
+        if any(line.split()[4] == str(NETNS) for line in MOUNTINFO.read_text().splitlines()):
             run("umount", str(NETNS))
-            os.rmdir(NETNS)
+        os.rmdir(NETNS)

@@ -1,4 +1,4 @@
-"""What runs of a cluster, where, since when, and how often it had to be started again; as a table. Nothing is changed."""
+"""What runs of a cluster, where, since when, and how often it had to be started again, as a table. Changes nothing."""
 
 import time
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from cluster import api, control
 from cluster.config import ClusterConfig, Layout
@@ -37,7 +36,7 @@ def read(config: ClusterConfig, layout: Layout) -> Status:
 
 def rows(status: Status, now: float) -> list[tuple[str, ...]]:
     """One row per process, as text; `now` is a Unix time."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for state in status.states:
         spec = status.specs.get(state.name)
         found.append(
@@ -81,7 +80,7 @@ def print_status(status: Status, console: Console) -> None:
 def node_rows(status: Status) -> list[tuple[str, ...]]:
     """One row per Node object."""
     cidrs = api.pod_cidrs(status.nodes)
-    found = []
+    found: list[tuple[str, ...]] = []
     for node in status.nodes:
         name = api.name_of(node)
         ours = status.config.node(name)
@@ -91,15 +90,16 @@ def node_rows(status: Status) -> list[tuple[str, ...]]:
 
 
 def _print_table(console: Console, headers: Sequence[str], body: Sequence[Sequence[str]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
-    for header in headers:
-        table.add_column(header, no_wrap=True)
+    """Aligned columns by our own hand: rich's tables cut cells where a line is longer than the terminal."""
+    widths = [max(len(cell) for cell in column) for column in zip(headers, *body, strict=True)]
+    head = (f"{cell:<{width}}" for cell, width in zip(headers, widths, strict=True))
+    console.print("  ".join(head), style="bold", soft_wrap=True)
     for row in body:
-        table.add_row(*(_coloured(cell) for cell in row))
-    width = console.width if console.is_terminal else 200
-    console.print(table, width=width, soft_wrap=False)
+        cells = (_coloured(cell, width) for cell, width in zip(row, widths, strict=True))
+        console.print("  ".join(cells), soft_wrap=True)
 
 
-def _coloured(cell: str) -> str:
+def _coloured(cell: str, width: int) -> str:
     colour = COLOURS.get(cell) or ("red" if cell == "not ready" else "")
-    return f"[{colour}]{cell}[/{colour}]" if colour else cell
+    padded = f"{cell:<{width}}"
+    return f"[{colour}]{padded}[/{colour}]" if colour else padded

@@ -16,7 +16,7 @@ from cluster.processes import ProcessSpec, ProcessState
 from cluster.progress import Progress, Step, wait_for
 
 READY_WITHIN: Final = 90.0  # seconds; a slow machine is no reason to give up
-GIVE_UP_AFTER_RESTARTS: Final = 8
+GIVE_UP_AFTER_RESTARTS: Final = 5
 FALLBACK_PORTS: Final = 16443
 SIMULATED_PORTS: Final = 20250
 
@@ -44,6 +44,9 @@ def up(layout: Layout, wish: Wish, progress: Progress) -> ClusterConfig:
     specs = Planner(config, layout, programs(config)).processes()
     with progress.step("Supervisor") as step:
         step.changed(control.hand_over(layout, specs), yes="started")
+        for state in control.states(layout):
+            if not state.wanted:
+                control.ask(layout, "start", state.name)
     for title, wanted in groups(specs):
         with progress.step(title) as step:
             wait_until_ready(layout, specs, wanted, step)
@@ -209,13 +212,15 @@ def groups(specs: list[ProcessSpec]) -> list[tuple[str, list[str]]]:
 def wait_until_ready(layout: Layout, specs: list[ProcessSpec], names: list[str], step: Step) -> None:
     """Until all those processes answer; raises ClusterError with the end of the log of one that keeps failing."""
     logs = {spec.name: Path(spec.log) for spec in specs}
+    before = {state.name: state.restarts for state in control.states(layout)}
 
     def look() -> list[ProcessState] | None:
         states = [state for state in control.states(layout) if state.name in names]
         for state in states:
-            if state.restarts >= GIVE_UP_AFTER_RESTARTS and state.state != "ready":
+            restarts = state.restarts - before.get(state.name, 0)
+            if restarts >= GIVE_UP_AFTER_RESTARTS and state.state != "ready":
                 raise ClusterError(f"{state.name} keeps ending ({state.last_exit}):\n{tail(logs[state.name])}")
-        waiting = [state for state in states if state.wanted and state.state != "ready"]
+        waiting = [state for state in states if state.state != "ready"]
         return None if waiting or not states else states
 
     try:
