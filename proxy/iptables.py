@@ -1,0 +1,166 @@
+"""Runs iptables, iptables-save and iptables-restore. What the rules are is decided in `rules`.
+
+Whichever of iptables-nft and iptables-legacy the machine's `iptables` is gets used; both can do all of it. They must not
+be mixed in one network namespace: each sees only its own rules.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from proxy.rules import FILTER_CHAINS, FIREWALL, JUMPS, LOCALNET_JUMPS, NAT_CHAINS, Jump, RuleSet, is_service_chain
+
+logger = logging.getLogger(__name__)
+
+#: seconds to wait for the lock that legacy iptables takes
+_WAIT: Final = "5"
+CANARY: Final = "KUBE-PROXY-CANARY"
+TABLES: Final = ("mangle", "nat", "filter")
+_RANDOM_FULLY_SINCE: Final = (1, 6, 2)
+
+#: what the rules need, each as a rule of its own, so that what a kernel lacks can be named
+_NEEDS: Final = {
+    "match comment": '-m comment --comment "x" -j RETURN',
+    "match conntrack": "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
+    "match addrtype": "-m addrtype --dst-type LOCAL -j RETURN",
+    "match statistic": "-m statistic --mode random --probability 0.5000000000 -j RETURN",
+    "match recent": "-m recent --name KUBE-PROXY-PROBE --rcheck --seconds 1 --reap -j RETURN",
+    "match mark": "-m mark --mark 0x4000/0x4000 -j RETURN",
+    "target MARK": "-j MARK --or-mark 0x4000",
+    "target DNAT": "-p tcp -m tcp -j DNAT --to-destination 127.0.0.1:1",
+}
+_PROBE: Final = "KUBE-PROXY-PROBE"
+
+
+class IptablesError(Exception):
+    """iptables is missing or refused; the text says what it said."""
+
+
+class Iptables:
+    """The packet filter of the network namespace this process is in, IPv4."""
+
+    async def version(self) -> str:
+        """Such as `iptables v1.8.9 (nf_tables)`; raises IptablesError when there is none."""
+        return (await _run(["iptables", "--version"])).strip()
+
+    async def check(self) -> None:
+        """Raises IptablesError that names what is missing: the program, root, or a part of the kernel."""
+        try:
+            await self._probe(_NEEDS.values())
+        except IptablesError as problem:
+            missing = [need for need, rule in _NEEDS.items() if not await self._works(rule)]
+            what = f"the kernel or iptables lacks: {', '.join(missing)}" if missing else str(problem)
+            raise IptablesError(f"iptables cannot hold the service rules: {what}") from problem
+
+    async def apply(self, rules: RuleSet, stale: Iterable[str]) -> None:
+        """Put the whole rule set in place, one transaction per table; raises IptablesError with the offending line."""
+        text = rules.text(stale)
+        try:
+            await _run(["iptables-restore", "-w", _WAIT, "--noflush", "--counters"], text)
+        except IptablesError as problem:
+            raise IptablesError(_with_line(str(problem), text)) from problem
+
+    async def ensure_jumps(self, jumps: Sequence[Jump]) -> None:
+        """Put the rules that lead into our chains where they are missing, in front."""
+        for jump in jumps:
+            if not await _succeeds(["iptables", "-w", _WAIT, "-t", jump.table, "-C", *jump.arguments()]):
+                await _run(["iptables", "-w", _WAIT, "-t", jump.table, "-I", *jump.arguments()])
+
+    async def chains(self, table: str) -> list[str]:
+        """Names of all chains of a table."""
+        return chains_in(await _run(["iptables-save", "-t", table]))
+
+    async def plant_canary(self) -> None:
+        """Make a chain nobody uses: when it is gone, somebody flushed the tables."""
+        for table in TABLES:
+            if not await _succeeds(["iptables", "-w", _WAIT, "-t", table, "-N", CANARY]):
+                await _run(["iptables", "-w", _WAIT, "-t", table, "-S", CANARY])
+
+    async def canary_is_alive(self) -> bool:
+        """Whether the chain is still in every table."""
+        checks = [await _succeeds(["iptables", "-w", _WAIT, "-t", table, "-S", CANARY]) for table in TABLES]
+        return all(checks)
+
+    async def clean_up(self) -> None:
+        """Take everything of the proxy out again; nothing there is success."""
+        for jump in JUMPS + LOCALNET_JUMPS:
+            while await _succeeds(["iptables", "-w", _WAIT, "-t", jump.table, "-D", *jump.arguments()]):
+                pass
+        for table in TABLES:
+            ours = [chain for chain in await self.chains(table) if is_ours(table, chain)]
+            if ours:
+                await _run(["iptables-restore", "-w", _WAIT, "--noflush"], removal(table, ours))
+
+    async def _probe(self, rules: Iterable[str]) -> None:
+        lines = "".join(f"-A {_PROBE} {rule}\n" for rule in rules)
+        await _run(
+            ["iptables-restore", "-w", _WAIT, "--noflush", "--test"], f"*nat\n:{_PROBE} - [0:0]\n{lines}COMMIT\n"
+        )
+
+    async def _works(self, rule: str) -> bool:
+        try:
+            await self._probe([rule])
+        except IptablesError:
+            return False
+        return True
+
+
+def is_ours(table: str, chain: str) -> bool:
+    """Whether clean-up deletes this chain."""
+    fixed = {"nat": NAT_CHAINS, "filter": (*FILTER_CHAINS, FIREWALL)}.get(table, ())
+    return chain in fixed or chain == CANARY or (table == "nat" and is_service_chain(chain))
+
+
+def removal(table: str, chains: Sequence[str]) -> str:
+    """The input of iptables-restore that empties and deletes chains."""
+    lines = [
+        f"*{table}",
+        *(f":{chain} - [0:0]" for chain in chains),
+        *(f"-X {chain}" for chain in chains),
+        "COMMIT",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def chains_in(saved: str) -> list[str]:
+    """Names of the chains in the output of iptables-save."""
+    return [line[1:].split(" ", 1)[0] for line in saved.splitlines() if line.startswith(":")]
+
+
+def has_random_fully(version: str) -> bool:
+    """Whether MASQUERADE takes --random-fully (upstream: util/iptables)."""
+    found = re.search(r"v(\d+)\.(\d+)\.(\d+)", version)
+    return found is not None and tuple(map(int, found.groups())) >= _RANDOM_FULLY_SINCE
+
+
+def _with_line(message: str, text: str) -> str:
+    found = re.search(r"line:? (\d+)", message)
+    lines = text.splitlines()
+    if found is None or not 0 < int(found[1]) <= len(lines):
+        return message
+    return f"{message} ({lines[int(found[1]) - 1]})"
+
+
+async def _succeeds(command: Sequence[str]) -> bool:
+    try:
+        await _run(command)
+    except IptablesError:
+        return False
+    return True
+
+
+async def _run(command: Sequence[str], text: str = "") -> str:
+    """Standard output; raises IptablesError for a failure or when the program is not there."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+    except FileNotFoundError:
+        raise IptablesError(f"{command[0]} is not installed: install the package `iptables`") from None
+    output, problems = await process.communicate(text.encode())
+    if process.returncode:
+        raise IptablesError(f"{' '.join(command)}: {problems.decode().strip() or f'exit code {process.returncode}'}")
+    return output.decode()
