@@ -111,14 +111,12 @@ def demo(
 
 
 def down(
-    keep_data: Annotated[
-        bool, typer.Option(help="Keep keys and etcd's data; the next `up` goes on with them.")
-    ] = False,
+    purge: Annotated[bool, typer.Option(help="Forget what is stored, too: keys, etcd's data, logs.")] = False,
     home: Home = None,
 ) -> None:
-    """Take the cluster down; no process, mount, namespace, interface or cgroup of it is left."""
+    """Take the cluster down: no process, mount, namespace or cgroup is left. `up` goes on with what was stored."""
     try:
-        there_was = down_module.down(Layout.of(home), Progress(), keep_data=keep_data)
+        there_was = down_module.down(Layout.of(home), Progress(), purge=purge)
     except ClusterError as problem:
         raise reporting(problem) from problem
     if not there_was:

@@ -25,8 +25,8 @@ CNI_RESULTS: Final = Path("/var/lib/cni/results")
 MOUNTINFO: Final = Path("/proc/self/mountinfo")
 
 
-def down(layout: Layout, progress: Progress, *, keep_data: bool = False) -> bool:
-    """Take down the cluster in that home; False when there was none. With `keep_data`, keys and etcd's data stay."""
+def down(layout: Layout, progress: Progress, *, purge: bool = False) -> bool:
+    """Take down the cluster in that home; False when there was none. Keys and etcd's data stay, unless `purge`."""
     config = load(layout)
     if config is None and not layout.run.exists():
         return False
@@ -38,8 +38,8 @@ def down(layout: Layout, progress: Progress, *, keep_data: bool = False) -> bool
         with progress.step("Network namespaces") as step:
             step.outcome = f"{len(network.remove(config))} removed"
     with progress.step("Files") as step:
-        remove_files(layout, keep_data=keep_data)
-        step.outcome = f"{layout.home} kept" if keep_data else f"{layout.home} removed"
+        remove_files(layout, purge=purge)
+        step.outcome = f"{layout.home} removed" if purge else f"what is stored stays in {layout.home}"
     return True
 
 
@@ -165,13 +165,13 @@ def forget(remains: Remains) -> None:
                 empty.rmdir()
 
 
-def remove_files(layout: Layout, *, keep_data: bool) -> None:
-    """Remove the run directory and the home, or of the home only the nodes."""
+def remove_files(layout: Layout, *, purge: bool) -> None:
+    """Remove the run directory and the nodes' directories; with `purge` all the rest of the home as well."""
     shutil.rmtree(layout.run, ignore_errors=True)
     with contextlib.suppress(OSError):
         os.rmdir(layout.run.parent)  # other clusters' directories keep it
     shutil.rmtree(layout.home / "nodes", ignore_errors=True)
-    if keep_data:
+    if not purge:
         return
     # Only what is ours: a person may have pointed --home at a directory that holds other things too.
     for name in ("pki", "kubeconfigs", "logs", "images", "etcd"):

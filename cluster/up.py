@@ -3,7 +3,7 @@
 import concurrent.futures
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -58,6 +58,9 @@ def up(layout: Layout, wish: Wish, progress: Progress) -> ClusterConfig:
 
 def configure(layout: Layout, wish: Wish, progress: Progress) -> ClusterConfig:
     """The saved configuration, or a new one decided now."""
+    if not machine.is_root() and not wish.simulated:
+        progress.say("Without root there are no containers: the nodes are simulated.")
+        wish = replace(wish, simulated=wish.nodes)
     with progress.step("Configuration") as step:
         config = load(layout)
         if config is not None:
@@ -81,8 +84,6 @@ def decide(layout: Layout, wish: Wish) -> ClusterConfig:
     """Names, networks and ports for a new cluster, so that it does not get in the way of what is here."""
     if wish.simulated:
         return _decide_simulated(layout, wish)
-    if not machine.is_root():
-        raise ClusterError("real nodes need root; without it: `skiff up --simulated 2`")
     if lacking := machine.missing_for_nodes():
         raise ClusterError("\n".join(lacking))
     routed = network.routed_networks()
