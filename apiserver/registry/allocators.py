@@ -1,4 +1,4 @@
-"""Cluster IPs and node ports: each given to one Service only, whoever else asks. Who needs what is their strategy's matter.
+"""Cluster IPs and node ports: each given to one Service only. Which Service needs what is its strategy's matter.
 
 What is taken is written down in etcd before a Service is, as upstream does, so that several servers cannot give
 the same address twice and a restart forgets nothing. An IP is an IPAddress object of its own (KEP-1880; upstream:

@@ -167,18 +167,15 @@ class Collection:
     # changing
 
     def load(self, items: Iterable[KeyValue], revision: int) -> None:
-        """The first content; nobody watches yet."""
+        """The content anew, without a history: no watch may start before `revision`."""
+        self._entries.clear()
+        self.history.clear()
         for item in items:
             entry = self.parse(item)
             if entry is not None:
                 self._entries[item.key[len(self.schema.prefix) :]] = entry
         self._order = sorted(self._entries)
         self.changed = self._complete_since = revision
-
-    def forget_history(self, revision: int) -> None:
-        """Changes before this revision are not known: no watch may start there."""
-        self.history.clear()
-        self._complete_since = revision
 
     def parse(self, item: KeyValue) -> Entry | None:
         """An entry, or None (and a line in the log) for what cannot be read."""

@@ -12,6 +12,7 @@ from machinery.api.codec import Json
 from machinery.api.selectors import FieldSelector, LabelSelector
 
 PROTOBUF_MAGIC: Final = b"k8s\x00"
+_METADATA: Final = b'"metadata":{'
 _NO_LABELS: Final[Mapping[str, str]] = {}
 
 
@@ -38,13 +39,21 @@ class Entry:
     def json(self, revision: int = 0) -> bytes:
         """The object as clients get it, with its own revision or another as resourceVersion."""
         raw, offset = self.raw, self.offset
+        number = revision or self.revision
+        if not number:  # what a dry run made
+            return raw
         comma = b"" if raw[offset : offset + 1] == b"}" else b","
-        return b'%b"resourceVersion":"%d"%b%b' % (raw[:offset], revision or self.revision, comma, raw[offset:])
+        return b'%b"resourceVersion":"%d"%b%b' % (raw[:offset], number, comma, raw[offset:])
 
     def decode(self, revision: int = 0) -> Json:
         """The object as a dict of the caller's own, with resourceVersion."""
         obj: Json = codec.loads(self.json(revision))
         return obj
+
+
+def entry_of_own(namespace: str, name: str, raw: bytes, revision: int) -> Entry:
+    """An entry of what `encode` made, for answering only: selectors would find nothing to look at."""
+    return Entry(namespace, name, revision, raw, raw.index(_METADATA) + len(_METADATA))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,46 @@
+"""Storage's errors in the API's words, once for all verbs. Nobody above the registry sees an error of storage."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from apiserver.storage import errors as storage_errors
+from machinery.api import errors
+from machinery.api.errors import StatusError
+from machinery.api.kinds import Kind
+
+
+@contextmanager
+def told_to_clients(kind: Kind, name: str = "") -> Iterator[None]:
+    """Within: what storage raises becomes a StatusError about this object (upstream: registry/generic/registry)."""
+    try:
+        yield
+    except storage_errors.StorageError as problem:
+        raise status_error(problem, kind, name) from problem
+
+
+def status_error(problem: storage_errors.StorageError, kind: Kind, name: str = "") -> StatusError:
+    """What a client hears of one storage error."""
+    match problem:
+        case storage_errors.KeyExists():
+            return errors.already_exists(kind, name)
+        case storage_errors.KeyNotFound():
+            return errors.not_found(kind, name)
+        case storage_errors.RevisionConflict():
+            return errors.conflict(kind, name, errors.MODIFIED)
+        case storage_errors.Compacted():
+            return errors.Expired("The resourceVersion for the provided list is too old.")
+        case storage_errors.FutureRevision():
+            return too_large(problem.asked, problem.current)
+        case storage_errors.Unavailable():
+            return errors.ServiceUnavailable(f"etcd does not answer: {problem}")
+        case _:
+            return StatusError(str(problem))
+
+
+def too_large(asked: int, current: int) -> errors.Timeout:
+    """The revision was not reached in time (upstream: storage.NewTooLargeResourceVersionError)."""
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    return errors.Timeout(
+        f"Timeout: Too large resource version: {asked}, current: {current}",
+        {"retryAfterSeconds": 1, "causes": [cause]},
+    )
