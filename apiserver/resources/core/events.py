@@ -18,6 +18,7 @@ class EventStrategy(KindStrategy):
     """An update may create: a recorder does not know whether its event has expired."""
 
     create_on_update = True
+    garbage_collected = False
 
     def defaults(self, obj: Json) -> None:
         """The structs upstream always writes."""

@@ -10,6 +10,7 @@ from apiserver.resources.base import KindStrategy
 from apiserver.resources.core.pods.defaults import pod_defaults
 from machinery.api import pods
 from machinery.api.codec import Json
+from machinery.api.errors import FieldError
 
 
 class PodStrategy(KindStrategy):
@@ -41,6 +42,13 @@ class PodStrategy(KindStrategy):
                 obj["metadata"][field] = old_meta[field]
             else:
                 obj["metadata"].pop(field, None)
+
+    def prepare_for_binding_update(self, obj: Json, old: Json, context: Context) -> None:
+        """A binding writes node, condition and annotations itself (see `binding`); nothing is dropped."""
+
+    def validate_binding_update(self, obj: Json, old: Json, context: Context) -> list[FieldError]:
+        """The binding was checked; the pod's spec changes in the one field that a binding sets."""
+        return []
 
     def grace_seconds(self, obj: Json, asked: int | None) -> int | None:
         """What was asked, else what the spec says; no waiting where nothing can be running."""

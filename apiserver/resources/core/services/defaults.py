@@ -25,7 +25,6 @@ def service_defaults(service: Json) -> None:
         spec["internalTrafficPolicy"] = spec.get("internalTrafficPolicy") or "Cluster"
     if spec["type"] == "LoadBalancer":
         spec.setdefault("allocateLoadBalancerNodePorts", True)
-    _addresses(spec)
 
 
 def _affinity(spec: Json) -> None:
@@ -40,11 +39,3 @@ def is_externally_accessible(spec: Json) -> bool:
     """Reached from outside the cluster by node port, load balancer or external address."""
     kind = spec.get("type")
     return kind in ("LoadBalancer", "NodePort") or (kind == "ClusterIP" and bool(spec.get("externalIPs")))
-
-
-def _addresses(spec: Json) -> None:
-    """clusterIP is the first of clusterIPs; old clients send the one without the other."""
-    if spec.get("clusterIP") and not spec.get("clusterIPs"):
-        spec["clusterIPs"] = [spec["clusterIP"]]
-    elif spec.get("clusterIPs") and "clusterIP" not in spec:
-        spec["clusterIP"] = spec["clusterIPs"][0]

@@ -1,0 +1,44 @@
+"""What an admission plugin sees of one request. Plugins read and change `obj`; nothing else of the request."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from apiserver.request import User
+from machinery.api import errors, meta
+from machinery.api.codec import Json
+from machinery.api.kinds import Kind
+
+
+class Operation(Enum):
+    """What is about to happen."""
+
+    CREATE = "CREATE"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+    CONNECT = "CONNECT"
+
+
+@dataclass(slots=True)
+class Attributes:
+    """One write, before it happens (upstream: k8s.io/apiserver/pkg/admission/attributes.go)."""
+
+    operation: Operation
+    kind: Kind
+    user: User
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    #: the new object; None for a deletion. The chain's to change while it mutates, to read only while it validates.
+    obj: Json | None = None
+    old: Json | None = None
+    dry_run: bool = False
+
+    def is_for(self, kind: Kind, *operations: Operation) -> bool:
+        """Whether the request is for the kind itself, not a subresource, and one of the operations."""
+        return self.kind == kind and not self.subresource and self.operation in operations
+
+    def forbidden(self, why: str) -> errors.Forbidden:
+        """`pods "web" is forbidden: …`; an object yet to be named goes by its generateName (upstream: NewForbidden)."""
+        metadata = meta.metadata_of(self.obj or {})
+        name = self.name or metadata.get("name") or metadata.get("generateName") or ""
+        return errors.forbidden(self.kind, name, why)
