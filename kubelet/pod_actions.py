@@ -1,0 +1,212 @@
+"""What to do next for a pod: a pure decision from its spec and what runs. Carrying it out is `pod_runtime`'s.
+
+Upstream: kuberuntime computePodActions and computeInitContainerActions (pkg/kubelet/kuberuntime), KEP-753 for sidecars.
+"""
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+from typing import Final
+
+from kubelet.runtime_status import ContainerRecord, ContainerState, PodRecord, SandboxRecord
+from machinery.api import pods
+from machinery.api.codec import Json
+
+_NOBODY: Final[frozenset[str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What probes found, by container id."""
+
+    failed_liveness: Set[str] = _NOBODY
+    failed_startup: Set[str] = _NOBODY
+    not_started: Set[str] = _NOBODY  # running, but its startup probe has not succeeded yet
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """A container to stop, and the text of its Killing event."""
+
+    container: ContainerRecord
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """One step for one pod. Containers are named in the order they are to be started."""
+
+    kill_pod: bool = False  # everything, with the sandbox
+    create_sandbox: bool = False
+    attempt: int = 0
+    sandbox_id: str = ""
+    kill: tuple[Kill, ...] = ()
+    start: tuple[str, ...] = ()
+    finished: bool = False  # nothing runs, nothing is to be started: the pod has ended by itself
+
+
+def restart_policy(container: Json, pod: Json) -> str:
+    """The container's own policy where it has one, else the pod's."""
+    return container.get("restartPolicy") or (pod.get("spec") or {}).get("restartPolicy") or "Always"
+
+
+def should_start(container: Json, pod: Json, latest: ContainerRecord | None) -> bool:
+    """Whether a container that may have run before is to be (re)started (upstream: ShouldContainerBeRestarted)."""
+    if latest is None:
+        return True
+    if latest.is_running:
+        return False
+    if latest.state in (ContainerState.CREATED, ContainerState.UNKNOWN):
+        return True
+    policy = restart_policy(container, pod)
+    return policy == "Always" or (policy == "OnFailure" and latest.exit_code != 0)
+
+
+def decide(pod: Json, record: PodRecord, health: Health, spec_hash: Callable[[Json], str]) -> Actions:
+    """The next step. `spec_hash` says what of a container's spec may not change while it runs."""
+    sandbox = record.sandbox
+    if sandbox is None or not _usable(sandbox, pod, record):
+        return _with_new_sandbox(pod, record)
+    alive = _Alive(pod, record, health, spec_hash, sandbox)
+    return alive.decide()
+
+
+def _usable(sandbox: SandboxRecord, pod: Json, record: PodRecord) -> bool:
+    if not sandbox.ready or sum(other.ready for other in record.sandboxes) > 1:
+        return False
+    return sandbox.host_network or pods.is_host_network(pod) or bool(sandbox.ips)
+
+
+def _with_new_sandbox(pod: Json, record: PodRecord) -> Actions:
+    sandbox = record.sandbox
+    attempt = sandbox.attempt + 1 if sandbox else 0
+    mains = pods.containers_of(pod)
+    to_start = [c["name"] for c in mains if should_start(c, pod, record.latest(c["name"]))]
+    init_failed = any(_failed_for_good(c, pod, record) for c in pods.init_containers_of(pod))
+    if sandbox is not None and (not to_start or init_failed):
+        return Actions(kill_pod=record.is_alive, finished=True)
+    inits = pods.init_containers_of(pod)
+    first = [inits[0]["name"]] if inits else to_start
+    return Actions(
+        kill_pod=sandbox is not None and record.is_alive, create_sandbox=True, attempt=attempt, start=tuple(first)
+    )
+
+
+def _failed_for_good(container: Json, pod: Json, record: PodRecord) -> bool:
+    latest = record.latest(container["name"])
+    return (
+        latest is not None
+        and latest.is_over
+        and latest.exit_code != 0
+        and restart_policy(container, pod) == "Never"
+        and not pods.is_sidecar(container)
+    )
+
+
+class _Alive:
+    """The decision for a pod whose sandbox stands."""
+
+    def __init__(
+        self, pod: Json, record: PodRecord, health: Health, spec_hash: Callable[[Json], str], sandbox: SandboxRecord
+    ) -> None:
+        self._pod = pod
+        self._record = record
+        self._health = health
+        self._spec_hash = spec_hash
+        self._sandbox = sandbox
+        self._kill: list[Kill] = []
+        self._start: list[str] = []
+
+    def decide(self) -> Actions:
+        if self._initialized():
+            if self._over():
+                return Actions(kill_pod=True, sandbox_id=self._sandbox.id, finished=True)
+            self._walk_mains()
+        elif any(_failed_for_good(c, self._pod, self._record) for c in pods.init_containers_of(self._pod)):
+            return Actions(kill_pod=True, sandbox_id=self._sandbox.id, finished=True)
+        return Actions(
+            sandbox_id=self._sandbox.id,
+            attempt=self._sandbox.attempt,
+            kill=tuple(self._kill),
+            start=tuple(self._start),
+        )
+
+    def _here(self, name: str) -> ContainerRecord | None:
+        """The latest attempt if it ran in this sandbox: init containers run again in each new one."""
+        latest = self._record.latest(name)
+        return latest if latest and latest.sandbox_id in ("", self._sandbox.id) else None
+
+    def _initialized(self) -> bool:
+        """Walk the init containers; True when all are through (or a main container was already made)."""
+        mains_begun = any(self._here(c["name"]) for c in pods.containers_of(self._pod))
+        for container in pods.init_containers_of(self._pod):
+            if pods.is_sidecar(container):
+                through = self._sidecar_is_up(container)
+            else:
+                through = mains_begun or self._init_is_done(container)
+            if not through and not mains_begun:
+                return False
+        return True
+
+    def _init_is_done(self, container: Json) -> bool:
+        latest = self._here(container["name"])
+        if latest is not None and (latest.is_running or latest.is_over):
+            if latest.is_running:
+                return False
+            if latest.exit_code == 0:
+                return True
+            if restart_policy(container, self._pod) == "Never":
+                return False
+        self._start.append(container["name"])
+        return False
+
+    def _sidecar_is_up(self, container: Json) -> bool:
+        latest = self._here(container["name"])
+        if latest is None or not latest.is_running:
+            self._start.append(container["name"])
+            return False
+        why = self._why_restart(container, latest)
+        if why:
+            self._kill.append(Kill(latest, why))
+            self._start.append(container["name"])
+            return False
+        return latest.id not in self._health.not_started
+
+    def _over(self) -> bool:
+        """Whether no main container runs or will run again."""
+        for container in pods.containers_of(self._pod):
+            latest = self._record.latest(container["name"])
+            if should_start(container, self._pod, latest) or (latest is not None and latest.is_running):
+                return False
+        return True
+
+    def _walk_mains(self) -> None:
+        for container in pods.containers_of(self._pod):
+            latest = self._record.latest(container["name"])
+            if latest is None or not latest.is_running:
+                self._walk_stopped(container, latest)
+                continue
+            why = self._why_restart(container, latest)
+            if why:
+                self._kill.append(Kill(latest, why))
+                if why.endswith("definition changed, will be restarted") or (
+                    restart_policy(container, self._pod) != "Never"
+                ):
+                    self._start.append(container["name"])
+
+    def _walk_stopped(self, container: Json, latest: ContainerRecord | None) -> None:
+        if not should_start(container, self._pod, latest):
+            return
+        if latest is not None and latest.state is ContainerState.UNKNOWN:
+            # Nobody knows whether it lives: two of them at once would be worse than a stop too many.
+            self._kill.append(Kill(latest, "Container is in unknown state, try killing it before restart"))
+        self._start.append(container["name"])
+
+    def _why_restart(self, container: Json, latest: ContainerRecord) -> str:
+        name = container["name"]
+        if latest.spec_hash and latest.spec_hash != self._spec_hash(container):
+            return f"Container {name} definition changed, will be restarted"
+        if latest.id in self._health.failed_liveness:
+            return f"Container {name} failed liveness probe, will be restarted"
+        if latest.id in self._health.failed_startup:
+            return f"Container {name} failed startup probe, will be restarted"
+        return ""

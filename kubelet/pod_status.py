@@ -1,0 +1,343 @@
+"""A pod's API status from its spec and what runs: phase, conditions, container statuses. Pure; nothing is written here.
+
+Upstream: pkg/kubelet/kubelet_pods.go (getPhase, convertToAPIContainerStatuses), pkg/kubelet/status/generate.go.
+"""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from kubelet import pod_actions
+from kubelet.runtime_status import NOTHING, ContainerRecord, ContainerState, PodRecord
+from machinery.api import meta, pods, times
+from machinery.api.codec import Json
+
+_NOBODY: Final[frozenset[str]] = frozenset()
+_LOST: Final = {
+    "exitCode": 137,
+    "reason": "ContainerStatusUnknown",
+    "message": "The container could not be located when the pod was terminated",
+    "startedAt": None,
+    "finishedAt": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a container that should run does not."""
+
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a status is made of, beside the pod itself."""
+
+    record: PodRecord = NOTHING
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)  # by container name
+    started: Set[str] = _NOBODY  # container ids
+    ready: Set[str] = _NOBODY  # container ids
+    host_ips: tuple[str, ...] = ()
+    over: bool = False  # nothing of it will run again
+    reason: str = ""  # of the whole pod: Evicted, OutOfcpu, DeadlineExceeded …
+    message: str = ""
+
+
+def status_of(pod: Json, facts: Facts, now: str) -> Json:
+    """The whole `status`; `now` (RFC 3339) is used where something changes."""
+    old = pod.get("status") or {}
+    names = [c["name"] for c in pods.init_containers_of(pod)]
+    inits = [_container_status(c, pod, facts, init=True) for c in pods.init_containers_of(pod)]
+    mains = [_container_status(c, pod, facts, init=False) for c in pods.containers_of(pod)]
+    phase = _phase_to_report(pod, facts, inits, mains)
+    _settle_readiness(pod, inits, mains)
+    status: Json = {
+        "phase": phase,
+        "conditions": conditions_of(pod, phase, inits, mains, facts, now),
+        "startTime": old.get("startTime") or now,
+        "qosClass": old.get("qosClass") or pods.qos_class(pod),
+        "containerStatuses": mains,
+    }
+    if names:
+        status["initContainerStatuses"] = inits
+    if facts.reason or old.get("reason"):
+        status["reason"] = facts.reason or old["reason"]
+        status["message"] = facts.message or old.get("message", "")
+    generation = meta.generation_of(pod)
+    if generation:
+        status["observedGeneration"] = generation
+    return status | _addresses(pod, facts, old)
+
+
+def _addresses(pod: Json, facts: Facts, old: Json) -> Json:
+    result: Json = {}
+    if facts.host_ips:
+        result |= {"hostIP": facts.host_ips[0], "hostIPs": [{"ip": ip} for ip in facts.host_ips]}
+    ips = facts.host_ips[:1] if pods.is_host_network(pod) else facts.record.ips
+    if ips:
+        result |= {"podIP": ips[0], "podIPs": [{"ip": ip} for ip in ips]}
+    elif old.get("podIP") and facts.over:
+        # A pod that has ended keeps the address it had: logs and events are read with it.
+        result |= {"podIP": old["podIP"], "podIPs": old.get("podIPs") or [{"ip": old["podIP"]}]}
+    return result
+
+
+# ---- containers
+
+
+def _container_status(container: Json, pod: Json, facts: Facts, *, init: bool) -> Json:
+    name = container["name"]
+    latest = facts.record.latest(name)
+    if latest is None:
+        return _never_ran(container, pod, facts)
+    status: Json = {
+        "name": name,
+        "state": state_of(latest),
+        "lastState": _last_state(facts.record.previous(name)),
+        "ready": False,
+        "restartCount": latest.restart_count,
+        "image": latest.image or container.get("image", ""),
+        "imageID": latest.image_id,
+        "containerID": f"containerd://{latest.id}",
+        "started": latest.is_running and latest.id in facts.started,
+    }
+    if latest.is_running:
+        status["ready"] = latest.id in facts.ready and latest.id in facts.started
+    done = init and not pods.is_sidecar(container) and latest.is_over and latest.exit_code == 0
+    if done:
+        status["ready"] = True
+    why = facts.waiting.get(name)
+    if latest.is_over and why and not done and not facts.over and pod_actions.should_start(container, pod, latest):
+        status["state"] = _waiting(why)
+        status["lastState"] = state_of(latest)
+    return status
+
+
+def _never_ran(container: Json, pod: Json, facts: Facts) -> Json:
+    name = container["name"]
+    old_status = _old_container_status(pod, name)
+    why = facts.waiting.get(name) or Waiting("PodInitializing" if pods.init_containers_of(pod) else "ContainerCreating")
+    state = _waiting(why)
+    last: Json = {}
+    if facts.over:
+        # What had ended before and is gone from the runtime (a restart, garbage collection) keeps its last word.
+        old_state = old_status.get("state") or {}
+        state = old_state if "terminated" in old_state else {"terminated": dict(_LOST)}
+        last = old_status.get("lastState") or {}
+    return {
+        "name": name,
+        "state": state,
+        "lastState": last,
+        "ready": False,
+        "restartCount": old_status.get("restartCount", 0),
+        "image": container.get("image", ""),
+        "imageID": old_status.get("imageID", "") if facts.over else "",
+        **({"containerID": old_status["containerID"]} if facts.over and old_status.get("containerID") else {}),
+        "started": False,
+    }
+
+
+def _old_container_status(pod: Json, name: str) -> Json:
+    status = pod.get("status") or {}
+    everyone = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return next((old for old in everyone if old.get("name") == name), {})
+
+
+def _waiting(why: Waiting) -> Json:
+    return {"waiting": {"reason": why.reason, **({"message": why.message} if why.message else {})}}
+
+
+def _last_state(previous: ContainerRecord | None) -> Json:
+    return state_of(previous) if previous is not None and previous.is_over else {}
+
+
+def state_of(record: ContainerRecord) -> Json:
+    """A ContainerState (upstream: toKubeContainerStatus and its conversion)."""
+    if record.is_running:
+        return {"running": {"startedAt": nanoseconds(record.started_at)}}
+    if record.state is ContainerState.CREATED:
+        return {"waiting": {"reason": "ContainerCreating"}}
+    terminated = {
+        "exitCode": record.exit_code if record.is_over else _LOST["exitCode"],
+        "reason": (record.reason or _default_reason(record)) if record.is_over else "ContainerStatusUnknown",
+        "startedAt": nanoseconds(record.started_at),
+        "finishedAt": nanoseconds(record.finished_at),
+        "containerID": f"containerd://{record.id}",
+    }
+    if record.message:
+        terminated["message"] = record.message
+    return {"terminated": terminated}
+
+
+def _default_reason(record: ContainerRecord) -> str:
+    return "Completed" if record.exit_code == 0 else "Error"
+
+
+def nanoseconds(since_epoch: int) -> str | None:
+    """RFC 3339 from nanoseconds since the epoch, None for 0."""
+    return times.rfc3339(datetime.fromtimestamp(since_epoch // 1_000_000_000, UTC)) if since_epoch > 0 else None
+
+
+def _settle_readiness(pod: Json, inits: list[Json], mains: list[Json]) -> None:
+    """What has ended is not ready; ordinary init containers have no `started` once they are through."""
+    for container, status in zip(pods.init_containers_of(pod), inits, strict=True):
+        if not pods.is_sidecar(container) and "terminated" in status["state"]:
+            status["started"] = False
+    for status in mains:
+        if "running" not in status["state"]:
+            status["ready"] = status["started"] = False
+
+
+# ---- phase
+
+
+def phase_of(pod: Json, inits: list[Json], mains: list[Json], *, over: bool) -> str:
+    """The phase the container statuses add up to (upstream: getPhase)."""
+    policy = (pod.get("spec") or {}).get("restartPolicy") or "Always"
+    if _init_failed(pod, inits) and policy == "Never":
+        return "Failed"
+    if any(_is_waiting_first_time(status) for status in mains) or not _initialized(pod, inits):
+        return "Pending"
+    if any("running" in status["state"] for status in mains):
+        return "Running"
+    if not over and _sidecar_runs(inits):
+        return "Running"
+    succeeded = all(_exit_code(status) == 0 for status in mains)
+    if over:
+        return "Succeeded" if succeeded else "Failed"
+    if policy == "Always":
+        return "Running"
+    if succeeded:
+        return "Succeeded"
+    return "Failed" if policy == "Never" else "Running"
+
+
+def _phase_to_report(pod: Json, facts: Facts, inits: list[Json], mains: list[Json]) -> str:
+    old = pods.phase_of(pod)
+    if old in ("Succeeded", "Failed"):
+        return old  # never back
+    if facts.reason:
+        return "Failed"
+    phase = phase_of(pod, inits, mains, over=facts.over)
+    if facts.over and phase not in ("Succeeded", "Failed"):
+        # All pods reach a terminal phase before they are reported gone, so that Jobs can count them (KEP-3329).
+        return "Failed"
+    return phase
+
+
+def _is_waiting_first_time(status: Json) -> bool:
+    return "waiting" in status["state"] and "terminated" not in status["lastState"]
+
+
+def _exit_code(status: Json) -> int | None:
+    ended = status["state"].get("terminated") or status["lastState"].get("terminated")
+    return ended.get("exitCode") if ended else None
+
+
+def _init_failed(pod: Json, inits: list[Json]) -> bool:
+    return any(
+        status["state"].get("terminated", {}).get("exitCode", 0) != 0 and not pods.is_sidecar(container)
+        for container, status in zip(pods.init_containers_of(pod), inits, strict=True)
+    )
+
+
+def _init_is_through(container: Json, status: Json) -> bool:
+    if pods.is_sidecar(container):
+        return bool(status["started"]) or "terminated" in status["state"] or "terminated" in status["lastState"]
+    return _exit_code(status) == 0 and "terminated" in status["state"]
+
+
+def _sidecar_runs(inits: list[Json]) -> bool:
+    return any("running" in status["state"] for status in inits)
+
+
+def _initialized(pod: Json, inits: list[Json]) -> bool:
+    return all(
+        _init_is_through(container, status)
+        for container, status in zip(pods.init_containers_of(pod), inits, strict=True)
+    )
+
+
+# ---- conditions
+
+
+def conditions_of(pod: Json, phase: str, inits: list[Json], mains: list[Json], facts: Facts, now: str) -> list[Json]:
+    """The kubelet's five conditions on top of those that others wrote."""
+    sidecars = [
+        status
+        for container, status in zip(pods.init_containers_of(pod), inits, strict=True)
+        if pods.is_sidecar(container)
+    ]
+    containers_ready = _containers_ready(phase, [*sidecars, *mains])
+    sandbox = facts.record.sandbox
+    ready_to_start = sandbox is not None and sandbox.ready and (bool(sandbox.ips) or sandbox.host_network)
+    wanted = [
+        {"type": "PodReadyToStartContainers", "status": _truth(ready_to_start)},
+        {"type": "Initialized", **_initialized_condition(pod, phase, inits, mains)},
+        {"type": "Ready", **_ready(pod, containers_ready)},
+        {"type": "ContainersReady", **containers_ready},
+        {"type": "PodScheduled", "status": "True"},
+    ]
+    conditions: list[Json] = list((pod.get("status") or {}).get("conditions") or ())
+    for condition in wanted:
+        old = meta.find_condition(conditions, condition["type"]) or {}
+        merged = {"lastProbeTime": old.get("lastProbeTime"), **condition}
+        conditions = meta.set_condition(conditions, merged, now)
+    return conditions
+
+
+def _truth(value: bool) -> str:
+    return "True" if value else "False"
+
+
+def _initialized_condition(pod: Json, phase: str, inits: list[Json], mains: list[Json]) -> Json:
+    if phase == "Succeeded":
+        return {"status": "True", "reason": "PodCompleted"}
+    begun = any("running" in status["state"] or "terminated" in status["state"] for status in mains)
+    missing = [
+        container["name"]
+        for container, status in zip(pods.init_containers_of(pod), inits, strict=True)
+        if not _init_is_through(container, status)
+    ]
+    if not missing or begun:
+        return {"status": "True"}
+    return {
+        "status": "False",
+        "reason": "ContainersNotInitialized",
+        "message": f"containers with incomplete status: [{' '.join(missing)}]",
+    }
+
+
+def _containers_ready(phase: str, statuses: list[Json]) -> Json:
+    if phase == "Succeeded":
+        return {"status": "False", "reason": "PodCompleted"}
+    if phase == "Failed":
+        return {"status": "False", "reason": "PodFailed"}
+    unready = [status["name"] for status in statuses if not status["ready"]]
+    if not unready:
+        return {"status": "True"}
+    return {
+        "status": "False",
+        "reason": "ContainersNotReady",
+        "message": f"containers with unready status: [{' '.join(unready)}]",
+    }
+
+
+def _ready(pod: Json, containers_ready: Json) -> Json:
+    if containers_ready["status"] != "True":
+        return containers_ready
+    problems = []
+    conditions = (pod.get("status") or {}).get("conditions")
+    for gate in (pod.get("spec") or {}).get("readinessGates") or ():
+        type_ = gate.get("conditionType", "")
+        condition = meta.find_condition(conditions, type_)
+        if condition is None:
+            problems.append(f'corresponding condition of pod readiness gate "{type_}" does not exist.')
+        elif condition.get("status") != "True":
+            value = condition.get("status")
+            problems.append(f'the status of pod readiness gate "{type_}" is not "True", but {value}')
+    if not problems:
+        return {"status": "True"}
+    return {"status": "False", "reason": "ReadinessGatesNotReady", "message": ", ".join(problems)}
