@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 
+from machinery.aio.process import CommandFailed
 from machinery.api import times
 from machinery.client import config as client_config
 from machinery.client.informer import Informers
@@ -12,7 +13,7 @@ from machinery.component import flags, health, logs, run
 from proxy import config, network
 from proxy.config import Flags
 from proxy.health_check import health_app, metrics_app
-from proxy.iptables import Iptables, IptablesError, has_random_fully
+from proxy.iptables import Iptables, has_random_fully
 from proxy.proxier import Proxier, Timing
 from proxy.rules import RuleConfig
 
@@ -30,7 +31,7 @@ async def clean_up() -> None:
     """Take all rules out; raises Stop when that fails."""
     try:
         await Iptables().clean_up()
-    except IptablesError as problem:
+    except CommandFailed as problem:
         raise run.Stop(str(problem)) from problem
 
 
@@ -44,7 +45,7 @@ async def serve(options: Flags) -> None:
         rule_config = await _rule_config(options)
         timing = Timing(times.duration(options.iptables_sync_period), times.duration(options.iptables_min_sync_period))
         network.set_sysctls(sysctls(options))
-    except (config.ConfigError, client_config.ConfigError, IptablesError, ValueError) as problem:
+    except (config.ConfigError, client_config.ConfigError, CommandFailed, ValueError) as problem:
         raise run.Stop(str(problem)) from problem
     async with Client(server, "kube-proxy") as client, asyncio.TaskGroup() as group:
         informers = Informers(client)

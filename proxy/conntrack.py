@@ -6,11 +6,11 @@ the kernel looks at the rules only for a flow's first packet.
 Deciding is pure (`stale_flows`); `forget` runs conntrack(8), and says once when it is not installed.
 """
 
-import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from machinery.aio import process
 from proxy.endpoints import Endpoint
 from proxy.services import PortName, ServicePort
 
@@ -80,13 +80,8 @@ class Conntrack:
 
     async def _delete(self, flow: Flow) -> None:
         try:
-            process = await asyncio.create_subprocess_exec(
-                "conntrack", "-D", *flow.arguments(), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-            )
-        except FileNotFoundError:
-            self._missing = True
-            logger.warning("conntrack is not installed: UDP clients may go on talking to endpoints that are gone")
-            return
-        _, problems = await process.communicate()
-        if process.returncode and b"0 flow entries" not in problems:
-            logger.warning("conntrack -D %s: %s", " ".join(flow.arguments()), problems.decode().strip())
+            await process.run(["conntrack", "-D", *flow.arguments()])
+        except process.CommandFailed as problem:
+            self._missing = "is not installed" in str(problem)
+            if "0 flow entries" not in str(problem):
+                logger.warning("%s: UDP clients may go on talking to endpoints that are gone", problem)

@@ -1,23 +1,23 @@
 """Runs iptables, iptables-save and iptables-restore. What the rules are is decided in `rules`.
 
-Whichever of iptables-nft and iptables-legacy the machine's `iptables` is gets used; both can do all of it. They must not
-be mixed in one network namespace: each sees only its own rules.
+Whichever of iptables-nft and iptables-legacy the machine's `iptables` is gets used; both can do all of it. They must
+not be mixed in one network namespace: each sees only its own rules.
 """
 
-import asyncio
 import logging
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from machinery.aio import process
+from machinery.aio.process import CommandFailed
 from proxy.rules import FILTER_CHAINS, FIREWALL, JUMPS, LOCALNET_JUMPS, NAT_CHAINS, Jump, RuleSet, is_service_chain
 
 logger = logging.getLogger(__name__)
 
 #: seconds to wait for the lock that legacy iptables takes
 _WAIT: Final = "5"
-CANARY: Final = "KUBE-PROXY-CANARY"
-TABLES: Final = ("mangle", "nat", "filter")
+TABLES: Final = ("nat", "filter")
 _RANDOM_FULLY_SINCE: Final = (1, 6, 2)
 
 #: what the rules need, each as a rule of its own, so that what a kernel lacks can be named
@@ -34,75 +34,60 @@ _NEEDS: Final = {
 _PROBE: Final = "KUBE-PROXY-PROBE"
 
 
-class IptablesError(Exception):
-    """iptables is missing or refused; the text says what it said."""
-
-
 class Iptables:
     """The packet filter of the network namespace this process is in, IPv4."""
 
     async def version(self) -> str:
-        """Such as `iptables v1.8.9 (nf_tables)`; raises IptablesError when there is none."""
-        return (await _run(["iptables", "--version"])).strip()
+        """Such as `iptables v1.8.9 (nf_tables)`; raises CommandFailed when there is none."""
+        return (await process.run(["iptables", "--version"])).strip()
 
     async def check(self) -> None:
-        """Raises IptablesError that names what is missing: the program, root, or a part of the kernel."""
+        """Raises CommandFailed that names what is missing: the program, root, or a part of the kernel."""
         try:
             await self._probe(_NEEDS.values())
-        except IptablesError as problem:
+        except CommandFailed as problem:
             missing = [need for need, rule in _NEEDS.items() if not await self._works(rule)]
             what = f"the kernel or iptables lacks: {', '.join(missing)}" if missing else str(problem)
-            raise IptablesError(f"iptables cannot hold the service rules: {what}") from problem
+            raise CommandFailed(f"iptables cannot hold the service rules: {what}") from problem
 
     async def apply(self, rules: RuleSet, stale: Iterable[str]) -> None:
-        """Put the whole rule set in place, one transaction per table; raises IptablesError with the offending line."""
+        """Put the whole rule set in place, one transaction per table; raises CommandFailed with the offending line."""
         text = rules.text(stale)
         try:
-            await _run(["iptables-restore", "-w", _WAIT, "--noflush", "--counters"], text)
-        except IptablesError as problem:
-            raise IptablesError(_with_line(str(problem), text)) from problem
+            await process.run(["iptables-restore", "-w", _WAIT, "--noflush", "--counters"], text)
+        except CommandFailed as problem:
+            raise CommandFailed(_with_line(str(problem), text)) from problem
 
     async def ensure_jumps(self, jumps: Sequence[Jump]) -> None:
         """Put the rules that lead into our chains where they are missing, in front."""
         for jump in jumps:
-            if not await _succeeds(["iptables", "-w", _WAIT, "-t", jump.table, "-C", *jump.arguments()]):
-                await _run(["iptables", "-w", _WAIT, "-t", jump.table, "-I", *jump.arguments()])
+            if not await process.succeeds(["iptables", "-w", _WAIT, "-t", jump.table, "-C", *jump.arguments()]):
+                await process.run(["iptables", "-w", _WAIT, "-t", jump.table, "-I", *jump.arguments()])
 
     async def chains(self, table: str) -> list[str]:
         """Names of all chains of a table."""
-        return chains_in(await _run(["iptables-save", "-t", table]))
-
-    async def plant_canary(self) -> None:
-        """Make a chain nobody uses: when it is gone, somebody flushed the tables."""
-        for table in TABLES:
-            if not await _succeeds(["iptables", "-w", _WAIT, "-t", table, "-N", CANARY]):
-                await _run(["iptables", "-w", _WAIT, "-t", table, "-S", CANARY])
-
-    async def canary_is_alive(self) -> bool:
-        """Whether the chain is still in every table."""
-        checks = [await _succeeds(["iptables", "-w", _WAIT, "-t", table, "-S", CANARY]) for table in TABLES]
-        return all(checks)
+        return chains_in(await process.run(["iptables-save", "-t", table]))
 
     async def clean_up(self) -> None:
         """Take everything of the proxy out again; nothing there is success."""
         for jump in JUMPS + LOCALNET_JUMPS:
-            while await _succeeds(["iptables", "-w", _WAIT, "-t", jump.table, "-D", *jump.arguments()]):
+            while await process.succeeds(["iptables", "-w", _WAIT, "-t", jump.table, "-D", *jump.arguments()]):
                 pass
         for table in TABLES:
             ours = [chain for chain in await self.chains(table) if is_ours(table, chain)]
             if ours:
-                await _run(["iptables-restore", "-w", _WAIT, "--noflush"], removal(table, ours))
+                await process.run(["iptables-restore", "-w", _WAIT, "--noflush"], removal(table, ours))
 
     async def _probe(self, rules: Iterable[str]) -> None:
         lines = "".join(f"-A {_PROBE} {rule}\n" for rule in rules)
-        await _run(
+        await process.run(
             ["iptables-restore", "-w", _WAIT, "--noflush", "--test"], f"*nat\n:{_PROBE} - [0:0]\n{lines}COMMIT\n"
         )
 
     async def _works(self, rule: str) -> bool:
         try:
             await self._probe([rule])
-        except IptablesError:
+        except CommandFailed:
             return False
         return True
 
@@ -110,19 +95,13 @@ class Iptables:
 def is_ours(table: str, chain: str) -> bool:
     """Whether clean-up deletes this chain."""
     fixed = {"nat": NAT_CHAINS, "filter": (*FILTER_CHAINS, FIREWALL)}.get(table, ())
-    return chain in fixed or chain == CANARY or (table == "nat" and is_service_chain(chain))
+    return chain in fixed or (table == "nat" and is_service_chain(chain))
 
 
 def removal(table: str, chains: Sequence[str]) -> str:
     """The input of iptables-restore that empties and deletes chains."""
-    lines = [
-        f"*{table}",
-        *(f":{chain} - [0:0]" for chain in chains),
-        *(f"-X {chain}" for chain in chains),
-        "COMMIT",
-        "",
-    ]
-    return "\n".join(lines)
+    emptied, deleted = ([form.format(chain) for chain in chains] for form in (":{} - [0:0]", "-X {}"))
+    return "\n".join([f"*{table}", *emptied, *deleted, "COMMIT", ""])
 
 
 def chains_in(saved: str) -> list[str]:
@@ -142,25 +121,3 @@ def _with_line(message: str, text: str) -> str:
     if found is None or not 0 < int(found[1]) <= len(lines):
         return message
     return f"{message} ({lines[int(found[1]) - 1]})"
-
-
-async def _succeeds(command: Sequence[str]) -> bool:
-    try:
-        await _run(command)
-    except IptablesError:
-        return False
-    return True
-
-
-async def _run(command: Sequence[str], text: str = "") -> str:
-    """Standard output; raises IptablesError for a failure or when the program is not there."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-    except FileNotFoundError:
-        raise IptablesError(f"{command[0]} is not installed: install the package `iptables`") from None
-    output, problems = await process.communicate(text.encode())
-    if process.returncode:
-        raise IptablesError(f"{' '.join(command)}: {problems.decode().strip() or f'exit code {process.returncode}'}")
-    return output.decode()

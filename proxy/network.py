@@ -1,6 +1,5 @@
 """The node's own side: addresses and sysctls of the network namespace this process is in. Rules are not here."""
 
-import asyncio
 import logging
 import os
 from collections.abc import Iterable, Mapping
@@ -8,6 +7,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final
 
+from machinery.aio import process
 from machinery.api import codec
 
 logger = logging.getLogger(__name__)
@@ -16,12 +16,9 @@ _SYSCTLS: Final = Path("/proc/sys")
 
 
 async def own_addresses() -> list[str]:
-    """This node's IPv4 addresses, from `ip -json addr`; raises OSError when it cannot be run."""
-    process = await asyncio.create_subprocess_exec("ip", "-json", "-4", "addr", stdout=asyncio.subprocess.PIPE)
-    output, _ = await process.communicate()
-    if process.returncode:
-        raise OSError(f"ip addr: exit code {process.returncode}")
-    return [one["local"] for link in codec.loads(output or b"[]") for one in link.get("addr_info") or ()]
+    """This node's IPv4 addresses, from `ip -json addr`; raises CommandFailed when it cannot be run."""
+    links = codec.loads(await process.run(["ip", "-json", "-4", "addr"]) or "[]")
+    return [one["local"] for link in links for one in link.get("addr_info") or ()]
 
 
 def within(addresses: Iterable[str], cidrs: Iterable[str]) -> tuple[str, ...]:
@@ -31,7 +28,7 @@ def within(addresses: Iterable[str], cidrs: Iterable[str]) -> tuple[str, ...]:
 
 
 def conntrack_sysctls(*, per_core: int, minimum: int, timeouts: Mapping[str, float]) -> dict[str, int]:
-    """What upstream sets (cmd/kube-proxy/app/conntrack.go): the table's size, and timeouts in seconds; 0 sets nothing."""
+    """Size and timeouts (seconds) of the connection table, as upstream has them; 0 leaves one as it is."""
     wanted = {f"net/netfilter/nf_conntrack_{name}": int(seconds) for name, seconds in timeouts.items() if seconds}
     if per_core:
         wanted["net/netfilter/nf_conntrack_max"] = max(per_core * (os.cpu_count() or 1), minimum)

@@ -1,9 +1,10 @@
-"""Keeps the kernel's rules as the Services and EndpointSlices say: when to write. What to write is decided in `rules`."""
+"""Keeps the kernel's rules as the Services and EndpointSlices say: when to write. What to write is `rules`' part."""
 
 import asyncio
 import logging
 from dataclasses import dataclass, replace
 
+from machinery.aio.backoff import Backoff
 from machinery.aio.clock import REAL, Clock
 from machinery.aio.tasks import first_of
 from machinery.api import kinds, meta
@@ -14,7 +15,7 @@ from proxy import network
 from proxy.conntrack import Conntrack, stale_flows
 from proxy.endpoints import Endpoint, endpoints_of, merge, service_of
 from proxy.health_check import Health
-from proxy.iptables import Iptables, IptablesError
+from proxy.iptables import Iptables
 from proxy.rules import RuleConfig, RuleSet, is_service_chain, render
 from proxy.services import LABEL_SELECTOR, PortName, ServicePort, ports_of
 
@@ -62,14 +63,18 @@ class Proxier:
     async def run(self) -> None:
         """For ever."""
         await self._informers.wait_for_sync()
+        backoff = Backoff(initial=1.0, maximum=self._timing.sync_period)
         next_full = 0.0
         while True:
             now = self._clock.monotonic()
             full = now >= next_full
-            if await self._sync(full=full):
-                next_full = now + self._timing.sync_period if full else next_full
-            else:
+            if not await self._sync(full=full):
                 next_full = 0.0
+                await self._clock.sleep(backoff.next())
+                continue
+            backoff.reset()
+            if full:
+                next_full = now + self._timing.sync_period
             await self._clock.sleep(self._timing.min_sync_period)
             await self._wait_for_change(next_full)
 
@@ -116,7 +121,7 @@ class Proxier:
         try:
             rules = render(services.values(), endpoints, await self._current_config())
             await self._write(rules, full=full)
-        except (IptablesError, OSError) as problem:
+        except OSError as problem:
             logger.error("sync failed: %s; trying again", problem)
             return False
         before, self._written = self._written, state

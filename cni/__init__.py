@@ -1,0 +1,1 @@
+"""The node's network agent: what runtime and kernel need to know for pods to reach each other."""
