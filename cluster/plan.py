@@ -194,6 +194,7 @@ class Planner:
             "hostname-override": node.name,
             "cluster-cidr": self.config.pod_cidr,
             "healthz-bind-address": f"{node.address}:{node.health_ports[1]}",
+            "conntrack-max-per-core": 0,  # the table is the whole machine's, not a namespace's
         }
         ready = Ready(tcp=f"{node.address}:{node.health_ports[1]}")
         return self._on_node("proxy", node, flags, after=("apiserver",), ready=ready, ports=(node.health_ports[1],))
@@ -205,6 +206,7 @@ class Planner:
             "hostname-override": node.name,
             "cluster-cidr": self.config.pod_cidr,
             "cni-conf-dir": where.cni_config,
+            "cni-data-dir": where.keep / "cni-addresses",
         }
         return self._on_node("cni", node, flags, after=("apiserver",))
 
