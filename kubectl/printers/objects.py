@@ -81,3 +81,11 @@ def _file(name: str) -> str:
         return Path(name).read_text()
     except OSError as problem:
         raise CliError(f"error reading --template {name}, open {name}: {problem.strerror}") from problem
+
+
+def check(output: str) -> None:
+    """Raise CliError for a format that does not exist, before anything is done."""
+    if output and output.partition("=")[0] not in FORMATS.split(","):
+        raise CliError(
+            f'unable to match a printer suitable for the output format "{output}", allowed formats are: {FORMATS}'
+        )

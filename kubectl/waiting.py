@@ -1,0 +1,42 @@
+"""Waiting for one object: until it is gone, or until something holds of it. What to wait for is the verbs'.
+
+List, then watch from there; when the server ends the watch, start over. Nothing polls.
+"""
+
+from collections.abc import AsyncIterator, Callable
+
+from kubectl.builder import Target
+from kubectl.session import Session
+from machinery.api import errors, meta
+from machinery.api.codec import Json
+
+
+async def states(session: Session, target: Target) -> AsyncIterator[Json | None]:
+    """The object as it is now and after each change, without end; None while it is not there."""
+    path, params = target.kind.path(target.namespace), {"fieldSelector": f"metadata.name={target.name}"}
+    kind = {"apiVersion": target.kind.api_version, "kind": target.kind.kind}
+    while True:
+        answer = await session.call("GET", path, params=params)
+        items = answer.get("items") or []
+        yield kind | items[0] if items else None
+        watched = params | {"resourceVersion": meta.resource_version_of(answer)}
+        async for event in session.events(path, params=watched):
+            if event["type"] == "ERROR":
+                if event["object"].get("code") == 410:  # too old: list again
+                    break
+                raise errors.from_status(event["object"])
+            if event["type"] != "BOOKMARK":
+                yield None if event["type"] == "DELETED" else event["object"]
+
+
+async def until(session: Session, target: Target, holds: Callable[[Json | None], bool]) -> Json | None:
+    """Wait until `holds` says so of the object (None: not there); gives the object as it was then."""
+    async for state in states(session, target):
+        if holds(state):
+            return state
+    raise AssertionError("states never ends")
+
+
+async def until_gone(session: Session, target: Target, uid: str = "") -> None:
+    """Wait until the object is not there any more, or another one of its name is."""
+    await until(session, target, lambda state: state is None or bool(uid) and meta.uid_of(state) != uid)
