@@ -1,9 +1,88 @@
-"""The spec of a Pod or of a template."""
+"""The spec of a Pod or of a template (upstream: ValidatePodSpec). Its parts are modules of their own."""
 
+from typing import Final
+
+from apiserver.validation import compute_resources, containers, fields, scheduling, security, volumes
+from machinery.api import errors, names
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
+
+_RESTART: Final = ("Always", "Never", "OnFailure")
+_DNS: Final = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+_PREEMPTION: Final = ("Never", "PreemptLowerPriority")
+_MAX_INT32: Final = 2**31 - 1
+_SUBDOMAINS: Final = ("nodeName", "serviceAccountName", "priorityClassName", "runtimeClassName", "schedulerName")
 
 
 def check(spec: Json, path: str) -> list[FieldError]:
     """All checks of a pod spec."""
-    return []
+    found = volumes.check(spec.get("volumes"), f"{path}.volumes")
+    found += containers.check(spec, path)
+    found += _policies(spec, path)
+    found += _names(spec, path)
+    found += scheduling.node_selector(spec.get("nodeSelector"), f"{path}.nodeSelector")
+    found += scheduling.tolerations(spec.get("tolerations"), f"{path}.tolerations")
+    found += scheduling.affinity(spec.get("affinity"), f"{path}.affinity")
+    found += scheduling.topology_spread(spec.get("topologySpreadConstraints"), f"{path}.topologySpreadConstraints")
+    found += security.pod(spec.get("securityContext"), f"{path}.securityContext")
+    found += _times(spec, path)
+    found += _host_aliases(spec.get("hostAliases"), f"{path}.hostAliases")
+    found += _dns_config(spec, path)
+    return found + compute_resources.check(spec.get("resources"), f"{path}.resources")
+
+
+def _policies(spec: Json, path: str) -> list[FieldError]:
+    found = fields.one_of(spec.get("restartPolicy"), _RESTART, f"{path}.restartPolicy", needed=True)
+    found += fields.one_of(spec.get("dnsPolicy"), _DNS, f"{path}.dnsPolicy", needed=True)
+    return found + fields.one_of(spec.get("preemptionPolicy"), _PREEMPTION, f"{path}.preemptionPolicy")
+
+
+def _names(spec: Json, path: str) -> list[FieldError]:
+    found: list[FieldError] = []
+    for name in _SUBDOMAINS:
+        if spec.get(name):
+            found += fields.satisfies(spec[name], f"{path}.{name}", names.is_dns_subdomain)
+    for name in ("hostname", "subdomain"):
+        if spec.get(name):
+            found += fields.dns_label(spec[name], f"{path}.{name}")
+    for gate, at in fields.each(spec.get("readinessGates"), f"{path}.readinessGates"):
+        found += fields.qualified_name(gate.get("conditionType") or "", f"{at}.conditionType")
+    gates = fields.each(spec.get("schedulingGates"), f"{path}.schedulingGates")
+    for gate, at in gates:
+        found += fields.qualified_name(gate.get("name") or "", at)
+    return found + fields.unique((gate.get("name"), at) for gate, at in gates)
+
+
+def _times(spec: Json, path: str) -> list[FieldError]:
+    found: list[FieldError] = []
+    deadline = spec.get("activeDeadlineSeconds")
+    if deadline is not None and not 1 <= deadline <= _MAX_INT32:
+        text = f"must be between 1 and {_MAX_INT32}, inclusive"
+        found.append(errors.invalid_value(f"{path}.activeDeadlineSeconds", deadline, text))
+    grace = spec.get("terminationGracePeriodSeconds")
+    return found + fields.non_negative(grace, f"{path}.terminationGracePeriodSeconds")
+
+
+def _host_aliases(aliases: list[Json] | None, path: str) -> list[FieldError]:
+    found: list[FieldError] = []
+    for alias, at in fields.each(aliases, path):
+        found += fields.ip_address(alias.get("ip") or "", f"{at}.ip")
+        for name, name_at in fields.each(alias.get("hostnames"), f"{at}.hostnames"):
+            found += fields.satisfies(name, name_at, names.is_dns_subdomain)
+    return found
+
+
+def _dns_config(spec: Json, path: str) -> list[FieldError]:
+    config = spec.get("dnsConfig") or {}
+    servers = config.get("nameservers")
+    found: list[FieldError] = []
+    if spec.get("dnsPolicy") == "None" and not servers:
+        text = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+        at = f"{path}.dnsConfig.nameservers" if config else f"{path}.dnsConfig"
+        found.append(errors.required(at, text))
+    if len(servers or ()) > 3:
+        text = "must not have more than 3 nameservers"
+        found.append(errors.invalid_value(f"{path}.dnsConfig.nameservers", servers, text))
+    for server, at in fields.each(servers, f"{path}.dnsConfig.nameservers"):
+        found += fields.ip_address(server, at)
+    return found

@@ -1,9 +1,10 @@
 """What Deployment and ReplicaSet share: replicas, selector, template (upstream: pkg/apis/apps/validation)."""
 
+from apiserver.registry.strategy import Context
 from apiserver.resources.base import KindStrategy
 from apiserver.resources.columns import spec_of
 from apiserver.resources.core.pods.defaults import template_defaults
-from apiserver.validation import fields, pod_template, selectors
+from apiserver.validation import fields, metadata, pod_template, selectors
 from machinery.api import errors
 from machinery.api import selectors as matching
 from machinery.api.codec import Json
@@ -23,6 +24,19 @@ class WorkloadStrategy(KindStrategy):
         """The template's defaults, and an empty status as upstream writes it."""
         template_defaults(obj.setdefault("spec", {}).setdefault("template", {}))
         obj.setdefault("status", {})
+
+    def prepare_for_scale_update(self, obj: Json, old: Json, context: Context) -> None:
+        """The scale subresource changes spec.replicas and nothing else."""
+        replicas = spec_of(obj).get("replicas") or 0
+        obj["spec"] = {**spec_of(old), "replicas": replicas}
+        for key in [key for key in obj if key not in ("spec", "metadata")]:
+            del obj[key]
+        obj.update({key: value for key, value in old.items() if key not in ("spec", "metadata")})
+        self.bump_generation(obj, old)
+
+    def validate_scale_update(self, obj: Json, old: Json, context: Context) -> list[FieldError]:
+        """Not below zero."""
+        return metadata.check_update(obj, old) + fields.non_negative(spec_of(obj).get("replicas"), "spec.replicas")
 
     def check(self, obj: Json) -> list[FieldError]:
         """Replicas, selector, template, then the kind's own settings."""

@@ -1,4 +1,4 @@
-"""Pods: the row. Its parts are one module each: strategy, defaults, columns, update, binding."""
+"""Pods: the row. Its parts are one module each: strategy, defaults, columns, binding."""
 
 from typing import Final
 

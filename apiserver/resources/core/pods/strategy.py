@@ -1,4 +1,4 @@
-"""How Pods differ from the default strategy. Checks of the spec are apiserver.validation, of updates `update`.
+"""How Pods differ from the default strategy. Checks of specs and updates are apiserver.validation.
 
 Upstream: pkg/registry/core/pod/strategy.go.
 """
@@ -8,6 +8,7 @@ from typing import Final
 from apiserver.registry.strategy import Context
 from apiserver.resources.base import KindStrategy
 from apiserver.resources.core.pods.defaults import pod_defaults
+from apiserver.validation import pod_spec, pod_update
 from machinery.api import pods
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -49,6 +50,18 @@ class PodStrategy(KindStrategy):
     def validate_binding_update(self, obj: Json, old: Json, context: Context) -> list[FieldError]:
         """The binding was checked; the pod's spec changes in the one field that a binding sets."""
         return []
+
+    def check(self, obj: Json) -> list[FieldError]:
+        """The spec, and container names that must not clash."""
+        return pod_spec.check(obj.get("spec") or {}, "spec")
+
+    def check_update(self, obj: Json, old: Json) -> list[FieldError]:
+        """Images, tolerations added, deadlines: little else."""
+        return pod_update.check(obj, old)
+
+    def check_status(self, obj: Json, old: Json) -> list[FieldError]:
+        """Ended containers stay ended."""
+        return pod_update.check_status(obj, old)
 
     def grace_seconds(self, obj: Json, asked: int | None) -> int | None:
         """What was asked, else what the spec says; no waiting where nothing can be running."""

@@ -1,0 +1,190 @@
+"""Containers of a pod (upstream: validateContainers, validateInitContainers, validateContainerCommon)."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from apiserver.validation import compute_resources, fields, handlers, references, security
+from machinery.api import errors, pods
+from machinery.api.codec import Json
+from machinery.api.errors import FieldError
+
+_PROTOCOLS: Final = ("SCTP", "TCP", "UDP")
+_PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
+_MESSAGE_POLICIES: Final = ("FallbackToLogsOnError", "File")
+_PROPAGATIONS: Final = ("Bidirectional", "HostToContainer", "None")
+_INIT_TEXT: Final = "may not be set for init containers without restartPolicy=Always"
+_ENV_TEXT: Final = "a valid environment variable name must consist only of printable ASCII characters other than '='"
+
+
+def check(spec: Json, path: str) -> list[FieldError]:
+    """All containers of a pod spec."""
+    containers, inits = spec.get("containers"), spec.get("initContainers")
+    volumes = {volume.get("name") for volume in spec.get("volumes") or ()}
+    found: list[FieldError] = [] if containers else [errors.required(f"{path}.containers")]
+    for container, at in fields.each(containers, f"{path}.containers"):
+        found += _container(container, at, volumes)
+        found += _running(container, at)
+        if container.get("restartPolicy"):
+            text = "may not be set for non-init containers"
+            found.append(errors.forbidden_field(f"{at}.restartPolicy", text))
+    for container, at in fields.each(inits, f"{path}.initContainers"):
+        found += _container(container, at, volumes)
+        found += _init(container, at)
+    everyone = [*fields.each(containers, f"{path}.containers"), *fields.each(inits, f"{path}.initContainers")]
+    found += fields.unique((container.get("name"), f"{at}.name") for container, at in everyone)
+    found += _host_ports(fields.each(containers, f"{path}.containers"), host_network=bool(spec.get("hostNetwork")))
+    return found
+
+
+def _container(container: Json, path: str, volumes: set[Any]) -> list[FieldError]:
+    name, image = container.get("name") or "", container.get("image") or ""
+    found = fields.dns_label(name, f"{path}.name") if name else [errors.required(f"{path}.name")]
+    if not image:
+        found.append(errors.required(f"{path}.image"))
+    elif image != image.strip():
+        found.append(errors.invalid_value(f"{path}.image", image, "must not have leading or trailing whitespace"))
+    found += fields.one_of(container.get("imagePullPolicy"), _PULL_POLICIES, f"{path}.imagePullPolicy", needed=True)
+    policy = container.get("terminationMessagePolicy")
+    found += fields.one_of(policy, _MESSAGE_POLICIES, f"{path}.terminationMessagePolicy", needed=True)
+    found += _ports(container.get("ports"), f"{path}.ports")
+    found += environment(container.get("env"), f"{path}.env")
+    found += _env_from(container.get("envFrom"), f"{path}.envFrom")
+    found += _mounts(container.get("volumeMounts"), f"{path}.volumeMounts", volumes)
+    found += compute_resources.check(container.get("resources"), f"{path}.resources")
+    return found + security.container(container.get("securityContext"), f"{path}.securityContext")
+
+
+def _running(container: Json, path: str) -> list[FieldError]:
+    """What only containers that keep running have."""
+    found = handlers.lifecycle(container.get("lifecycle"), f"{path}.lifecycle")
+    found += handlers.probe(container.get("livenessProbe"), f"{path}.livenessProbe", once=True)
+    found += handlers.probe(container.get("readinessProbe"), f"{path}.readinessProbe")
+    readiness = container.get("readinessProbe") or {}
+    if readiness.get("terminationGracePeriodSeconds") is not None:
+        text = "must not be set for readinessProbes"
+        at = f"{path}.readinessProbe.terminationGracePeriodSeconds"
+        found.append(errors.invalid_value(at, readiness["terminationGracePeriodSeconds"], text))
+    return found + handlers.probe(container.get("startupProbe"), f"{path}.startupProbe", once=True)
+
+
+def _init(container: Json, path: str) -> list[FieldError]:
+    if pods.is_sidecar(container):
+        return _running(container, path)
+    found = fields.one_of(container.get("restartPolicy"), ("Always",), f"{path}.restartPolicy")
+    forbidden = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
+    return found + [
+        errors.forbidden_field(f"{path}.{name}", _INIT_TEXT) for name in forbidden if container.get(name) is not None
+    ]
+
+
+def _ports(ports: list[Json] | None, path: str) -> list[FieldError]:
+    found: list[FieldError] = []
+    for port, at in fields.each(ports, path):
+        if port.get("name"):
+            found += fields.satisfies(port["name"], f"{at}.name", fields.is_port_name)
+        if not port.get("containerPort"):
+            found.append(errors.required(f"{at}.containerPort"))
+        else:
+            found += fields.port_number(port["containerPort"], f"{at}.containerPort")
+        if port.get("hostPort"):
+            found += fields.port_number(port["hostPort"], f"{at}.hostPort")
+        found += fields.one_of(port.get("protocol"), _PROTOCOLS, f"{at}.protocol", needed=True)
+    return found + fields.unique((port.get("name"), f"{at}.name") for port, at in fields.each(ports, path))
+
+
+def _host_ports(containers: Iterable[tuple[Json, str]], *, host_network: bool) -> list[FieldError]:
+    """Host ports are taken once per pod; on the host's network they are the container's ports."""
+    ports = [item for container, path in containers for item in fields.each(container.get("ports"), f"{path}.ports")]
+    taken = [(port, path) for port, path in ports if port.get("hostPort")]
+    found = fields.unique(
+        (f"{port.get('protocol')}/{port.get('hostIP') or ''}/{port['hostPort']}", f"{path}.hostPort")
+        for port, path in taken
+    )
+    if not host_network:
+        return found
+    text = "must match `hostPort` when `hostNetwork` is true"
+    return found + [
+        errors.invalid_value(f"{path}.containerPort", port.get("containerPort"), text)
+        for port, path in ports
+        if port.get("hostPort") != port.get("containerPort")
+    ]
+
+
+def environment(variables: list[Json] | None, path: str) -> list[FieldError]:
+    """Environment variables: a name, and a value or where it comes from."""
+    found: list[FieldError] = []
+    for variable, at in fields.each(variables, path):
+        name = variable.get("name") or ""
+        if not name:
+            found.append(errors.required(f"{at}.name"))
+        elif not all(" " <= char <= "~" and char != "=" for char in name):
+            found.append(errors.invalid_value(f"{at}.name", name, _ENV_TEXT))
+        source = variable.get("valueFrom")
+        if source is not None:
+            found += _value_from(variable, source, f"{at}.valueFrom")
+    return found
+
+
+_SOURCES: Final = {
+    "fieldRef": references.env_field,
+    "resourceFieldRef": references.resource_field,
+    "configMapKeyRef": references.key_selector,
+    "secretKeyRef": references.key_selector,
+}
+
+
+def _value_from(variable: Json, source: Json, path: str) -> list[FieldError]:
+    chosen = [name for name, value in source.items() if value is not None]
+    if not chosen:
+        text = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
+        return [errors.invalid_value(path, "", text)]
+    found: list[FieldError] = []
+    if variable.get("value"):
+        found.append(errors.invalid_value(path, "", "may not be specified when `value` is not empty"))
+    if len(chosen) > 1:
+        return [*found, errors.invalid_value(path, "", "may not have more than one field specified at a time")]
+    check_source = _SOURCES.get(chosen[0])
+    return found + (check_source(source[chosen[0]], f"{path}.{chosen[0]}") if check_source else [])
+
+
+def _env_from(sources: list[Json] | None, path: str) -> list[FieldError]:
+    found: list[FieldError] = []
+    for source, at in fields.each(sources, path):
+        chosen = [name for name in ("configMapRef", "secretRef") if source.get(name) is not None]
+        if not chosen:
+            found.append(errors.invalid_value(at, "", "must specify one of: `configMapRef` or `secretRef`"))
+        elif len(chosen) > 1:
+            found.append(errors.invalid_value(at, "", "may not have more than one field specified at a time"))
+        elif not source[chosen[0]].get("name"):
+            found.append(errors.required(f"{at}.{chosen[0]}.name"))
+    return found
+
+
+def _mounts(mounts: list[Json] | None, path: str, volumes: set[Any]) -> list[FieldError]:
+    found: list[FieldError] = []
+    seen: set[str] = set()
+    for mount, at in fields.each(mounts, path):
+        name, place = mount.get("name") or "", mount.get("mountPath") or ""
+        if not name:
+            found.append(errors.required(f"{at}.name"))
+        elif name not in volumes:
+            found.append(FieldError("FieldValueNotFound", f"{at}.name", "", name))
+        if not place:
+            found.append(errors.required(f"{at}.mountPath"))
+        elif place in seen:
+            found.append(errors.invalid_value(f"{at}.mountPath", place, "must be unique"))
+        seen.add(place)
+        found += _sub_path(mount, at)
+        found += fields.one_of(mount.get("mountPropagation"), _PROPAGATIONS, f"{at}.mountPropagation")
+    return found
+
+
+def _sub_path(mount: Json, path: str) -> list[FieldError]:
+    plain, expression = mount.get("subPath"), mount.get("subPathExpr")
+    found = fields.relative_path(plain, f"{path}.subPath") if plain else []
+    if expression:
+        if plain:
+            text = "subPathExpr and subPath are mutually exclusive"
+            found.append(errors.invalid_value(f"{path}.subPathExpr", expression, text))
+        found += fields.relative_path(expression, f"{path}.subPathExpr")
+    return found
