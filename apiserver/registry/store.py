@@ -338,12 +338,11 @@ class Store:
         await self.resource.strategy.after_delete(obj, context)
         return entry_of_own(entry.namespace, entry.name, raw, revision)
 
-    async def delete_collection(
-        self, query: Query, context: Context, options: DeleteOptions, gate: Gate = OPEN
-    ) -> Listing:
-        """Delete all that are selected, several at a time; what vanished meanwhile is fine. Answers what was found."""
-        found = await self.list(query)
-        todo = iter(found.entries)
+    async def delete_entries(
+        self, entries: Sequence[Entry], context: Context, options: DeleteOptions, gate: Gate = OPEN
+    ) -> None:
+        """Delete all of these, several at a time; what vanished meanwhile is fine. Raises the first refusal."""
+        todo = iter(entries)
 
         async def work() -> None:
             for entry in todo:
@@ -354,11 +353,10 @@ class Store:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(_PARALLEL_DELETES, len(found.entries))):
+                for _ in range(min(_PARALLEL_DELETES, len(entries))):
                     group.create_task(work())
         except* errors.StatusError as problems:
             raise problems.exceptions[0] from None
-        return found
 
     # helpers
 

@@ -1,0 +1,96 @@
+"""Bodies: from bytes on the wire to an object of the right kind, checked against its schema. Patches are patch's."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+import yaml
+
+from apiserver.handlers import negotiation
+from apiserver.registry.resource import Resource
+from apiserver.request import Request
+from machinery.api import codec, errors
+from machinery.api.codec import Json
+from machinery.api.kinds import Kind
+from machinery.api.schema import schema_of
+
+SUPPORTED: Final = (negotiation.JSON, negotiation.YAML)
+
+
+async def decode_body(request: Request, resource: Resource, field_validation: str = "Warn") -> Json:
+    """The object in the body, of the resource's kind, pruned and normalised; warnings are left in the request.
+
+    Raises BadRequest, UnsupportedMediaType and RequestEntityTooLarge.
+    """
+    raw = await request.body()
+    obj = parse(raw, request.headers.get("content-type", ""), resource.kind)
+    obj.setdefault("apiVersion", resource.kind.api_version)
+    obj.setdefault("kind", resource.kind.kind)
+    check_kind(obj, resource.kind)
+    check_schema(request, obj, resource.kind, raw, field_validation)
+    return obj
+
+
+def check_schema(request: Request, obj: Json, kind: Kind, raw: bytes = b"", field_validation: str = "Warn") -> None:
+    """Prune, normalise and refuse as the schema says; metadata is there afterwards. Raises BadRequest."""
+    if not isinstance(obj.get("metadata"), dict):
+        obj["metadata"] = obj.get("metadata") or {}
+    request.warnings += schema_of(kind).decode(obj, raw, field_validation)
+
+
+def parse(raw: bytes, content_type: str, kind: Kind | None = None) -> Json:
+    """A mapping out of JSON or YAML, as the content type says; raises BadRequest and UnsupportedMediaType."""
+    media_type = negotiation.content_type(content_type, SUPPORTED)
+    try:
+        value = codec.loads(raw) if media_type == negotiation.JSON else yaml_loads(raw)
+    except (ValueError, TypeError, yaml.YAMLError) as problem:
+        raise errors.BadRequest(_undecodable(kind, media_type, problem)) from problem
+    if not isinstance(value, dict):
+        got = "null" if value is None else type(value).__name__
+        raise errors.BadRequest(_undecodable(kind, media_type, f"cannot unmarshal {got} into an object"))
+    return value
+
+
+def yaml_loads(raw: bytes) -> Any:
+    """One YAML document with JSON's types only: a date stays the text it was written as. May raise ValueError."""
+    value = yaml.load(raw, Loader=_JsonLoader)
+    return codec.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS))  # a key 1 is the text "1"
+
+
+class _JsonLoader(yaml.SafeLoader):
+    """A SafeLoader that knows no timestamps."""
+
+
+_JsonLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _undecodable(kind: Kind | None, media_type: str, problem: object) -> str:
+    what = "json" if media_type == negotiation.JSON else "yaml"
+    return f"couldn't get version/kind; {what} parse error: {problem}"
+
+
+def check_kind(obj: Mapping[str, Any], kind: Kind) -> None:
+    """The body is of the kind the URL is about; raises BadRequest (upstream: handlers/create.go, rest.go)."""
+    api_version, name = obj.get("apiVersion"), obj.get("kind")
+    if api_version != kind.api_version:
+        raise errors.BadRequest(
+            f"the API version in the data ({api_version}) does not match the expected API version ({kind.api_version})"
+        )
+    if name != kind.kind:
+        raise errors.BadRequest(
+            f'{name} in version "{kind.version}" cannot be handled as a {kind.kind}: '
+            f"converting ({kind.api_version}.{name}) to ({kind.api_version}.{kind.kind}): unknown conversion"
+        )
+
+
+def check_name(obj: Json, name: str) -> None:
+    """The body names what the URL names, or nothing; raises BadRequest."""
+    metadata = obj["metadata"]
+    given = metadata.get("name") or ""
+    if not given:
+        metadata["name"] = name
+    elif given != name:
+        raise errors.BadRequest(f"the name of the object ({given}) does not match the name on the URL ({name})")

@@ -1,0 +1,104 @@
+"""What form a client wants its answer in, by Accept, and what form its body is in. Making the forms is rendering's."""
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Final
+
+from machinery.api import errors
+
+JSON: Final = "application/json"
+YAML: Final = "application/yaml"
+PROTOBUF: Final = "application/vnd.kubernetes.protobuf"
+_SERVED: Final = (JSON, YAML, PROTOBUF)
+_META_VERSIONS: Final = ("v1", "v1beta1")
+
+
+class Form(Enum):
+    """How objects are shown."""
+
+    OBJECT = ""
+    TABLE = "Table"
+    PARTIAL = "PartialObjectMetadata"
+    PARTIAL_LIST = "PartialObjectMetadataList"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The form and encoding an answer gets; `version` is that of meta.k8s.io for what is not the object itself."""
+
+    form: Form = Form.OBJECT
+    media_type: str = JSON
+    version: str = "v1"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the stored bytes are the answer."""
+        return self.form is Form.OBJECT and self.media_type == JSON
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    media_type: str
+    parameters: dict[str, str]
+    quality: float
+
+
+@lru_cache(maxsize=512)
+def negotiate(accept: str, *, watch: bool = False) -> Accepted:
+    """The first acceptable form that is served; raises NotAcceptable.
+
+    Protobuf in answers is not: a client that accepts it always accepts JSON too.
+    Upstream: apiserver/pkg/endpoints/handlers/negotiation/negotiate.go.
+    """
+    for wanted in _ranges(accept or "*/*"):
+        media_type = _encoding(wanted.media_type)
+        form = _form(wanted.parameters)
+        if media_type is None or form is None or (watch and media_type == YAML):
+            continue
+        return Accepted(form, media_type, wanted.parameters.get("v", "v1"))
+    raise errors.NotAcceptable(f"only the following media types are accepted: {', '.join(_SERVED)}")
+
+
+def _ranges(accept: str) -> list[_Range]:
+    ranges = [_range(clause) for clause in accept.split(",") if clause.strip()]
+    return sorted(ranges, key=lambda item: (-item.quality, item.media_type.count("*")))
+
+
+def _range(clause: str) -> _Range:
+    media_type, *rest = (part.strip() for part in clause.split(";"))
+    parameters = dict(pair.split("=", 1) for pair in rest if "=" in pair)
+    try:
+        quality = float(parameters.pop("q", "1"))
+    except ValueError:
+        quality = 1.0
+    return _Range(media_type.lower(), parameters, quality)
+
+
+def _encoding(media_type: str) -> str | None:
+    if media_type in (JSON, "application/*", "*/*"):
+        return JSON
+    return YAML if media_type == YAML else None
+
+
+def _form(parameters: dict[str, str]) -> Form | None:
+    wanted = parameters.get("as", "")
+    if not wanted:
+        return Form.OBJECT
+    if parameters.get("g") != "meta.k8s.io" or parameters.get("v") not in _META_VERSIONS:
+        return None
+    return next((form for form in Form if form.value == wanted), None)
+
+
+def content_type(value: str, supported: tuple[str, ...]) -> str:
+    """A Content-Type without its parameters; none counts as JSON. Raises UnsupportedMediaType."""
+    media_type = value.partition(";")[0].strip().lower() or JSON
+    if media_type not in supported:
+        raise unsupported(supported)
+    return media_type
+
+
+def unsupported(supported: tuple[str, ...]) -> errors.UnsupportedMediaType:
+    """415 in upstream's words."""
+    text = "the body of the request was in an unknown format - accepted media types include: "
+    return errors.UnsupportedMediaType(text + ", ".join(supported))

@@ -1,0 +1,106 @@
+"""PATCH: JSON patch, merge patch, strategic merge patch, applied to what is there until nobody was faster.
+
+How a patch changes a document is machinery.api.patch. Server-side apply is not here yet.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from apiserver.handlers import admitting, negotiation, options, rendering
+from apiserver.handlers.body import check_schema
+from apiserver.handlers.options import WriteOptions
+from apiserver.registry.store import Store
+from apiserver.request import Answer, Request
+from machinery.api import codec, errors
+from machinery.api.codec import Json
+from machinery.api.kinds import Kind
+from machinery.api.patch import MalformedPatch, PatchDoesNotApply, json_patch, merge_patch, strategic_merge_patch
+from machinery.api.schema import schema_of
+
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
+SUPPORTED: Final = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)
+
+#: from the document and the kind to the patched document
+Patch = Callable[[Json, Kind], Json]
+
+
+async def handle(request: Request, store: Store) -> Answer:
+    """Patch it, answer 200."""
+    patch = await read_patch(request)
+    chosen = options.write_options(request, "PatchOptions")
+    if "force" in request.query:
+        problem = errors.forbidden_field("force", "may not be specified for non-apply patch")
+        raise errors.invalid(Kind("meta.k8s.io", "v1", "PatchOptions", "patchoptions"), "", [problem])
+
+    async def change(old: Json | None) -> Json:
+        if old is None:
+            raise errors.not_found(store.resource.kind, request.info.name)
+        return patched(request, store, old, patch, chosen)
+
+    context = admitting.context(request, store, dry_run=chosen.dry_run)
+    entry, _ = await store.update(change, context, admitting.gate(request, store, context))
+    return rendering.object_answer(request, store.resource, entry)
+
+
+async def read_patch(request: Request) -> Patch:
+    """The body as a function; raises BadRequest, and UnsupportedMediaType for what is no patch."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip()
+    if media_type not in SUPPORTED:
+        raise negotiation.unsupported(SUPPORTED)
+    raw = await request.body()
+    try:
+        value = codec.loads(raw)
+    except ValueError as problem:
+        raise errors.BadRequest(f"error decoding patch: {problem}") from problem
+    return _applier(media_type, value)
+
+
+def _applier(media_type: str, value: Any) -> Patch:
+    if media_type == JSON_PATCH:
+        return lambda doc, kind: json_patch(doc, value)
+    if not isinstance(value, dict):
+        raise errors.BadRequest("error decoding patch: json: cannot unmarshal into Go value of type map")
+    if media_type == MERGE_PATCH:
+        return lambda doc, kind: merge_patch(doc, value)
+    return lambda doc, kind: strategic_merge_patch(doc, value, schema_of(kind).shape)
+
+
+def patched(request: Request, store: Store, old: Json, patch: Patch, chosen: WriteOptions) -> Json:
+    """The new object: decoded and checked as if a client had sent it whole. Raises BadRequest, Invalid, StatusError."""
+    kind = store.resource.kind
+    obj = apply_patch(patch, old, kind)
+    warnings = request.warnings.copy()
+    try:
+        request.warnings.clear()  # a second try says again what the first one said
+        check_schema(request, obj, kind, b"", chosen.field_validation)
+    except errors.BadRequest as problem:
+        raise _undecodable(obj, problem) from problem
+    request.warnings[:] = list(dict.fromkeys([*warnings, *request.warnings]))
+    _check_identity(obj, old)
+    return obj
+
+
+def apply_patch(patch: Patch, old: Json, kind: Kind) -> Json:
+    """The patched document; raises BadRequest for a patch that is none, 422 for one that does not fit."""
+    try:
+        return patch(old, kind)
+    except MalformedPatch as problem:
+        raise errors.BadRequest(str(problem)) from problem
+    except PatchDoesNotApply as problem:
+        raise errors.Invalid(f"the server rejected our request due to an error in our request: {problem}") from problem
+
+
+def _undecodable(obj: Json, problem: errors.BadRequest) -> errors.Invalid:
+    detail = problem.message.partition("cannot be handled as a ")[2].partition(": ")[2] or problem.message
+    return errors.invalid(Kind("", "", "", ""), "", [errors.invalid_value("patch", codec.dumps(obj).decode(), detail)])
+
+
+def _check_identity(obj: Json, old: Json) -> None:
+    """A patch may not turn an object into another one."""
+    for name in ("apiVersion", "kind"):
+        if obj.get(name) != old.get(name):
+            raise errors.BadRequest(
+                f"the {name} in the data ({obj.get(name)}) does not match the expected {name} ({old.get(name)})"
+            )

@@ -1,0 +1,103 @@
+"""The scale subresource: replicas of any kind that has them, as autoscaling/v1 Scale."""
+
+from typing import Final
+
+from apiserver.handlers import admitting, options, rendering
+from apiserver.handlers.body import check_kind, check_name, check_schema, parse
+from apiserver.handlers.patch import apply_patch, read_patch
+from apiserver.registry.resource import Resource
+from apiserver.registry.store import Change, Store
+from apiserver.request import Answer, Request, Response
+from apiserver.storage.objects import Entry
+from machinery.api import codec, errors
+from machinery.api.codec import Json
+from machinery.api.kinds import Kind
+from machinery.api.selectors import LabelSelector
+
+SCALE: Final = Kind("autoscaling", "v1", "Scale", "scales")
+_SHARED_METADATA: Final = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+
+
+async def get(request: Request, store: Store) -> Answer:
+    """The Scale of one object."""
+    entry = await store.get(request.info.namespace, request.info.name)
+    return _answer(request, store.resource, entry)
+
+
+async def update(request: Request, store: Store) -> Answer:
+    """PUT of a Scale."""
+    chosen = options.write_options(request, "UpdateOptions")
+    raw = await request.body()
+    sent = parse(raw, request.headers.get("content-type", ""), SCALE)
+    check_kind(sent, SCALE)
+    check_schema(request, sent, SCALE, raw, chosen.field_validation)
+    check_name(sent, request.info.name)
+
+    async def change(old: Json | None) -> Json:
+        return _scaled(_there(old, request, store), sent)
+
+    return await _write(request, store, change, dry_run=chosen.dry_run)
+
+
+async def patch(request: Request, store: Store) -> Answer:
+    """PATCH of a Scale."""
+    function = await read_patch(request)
+    chosen = options.write_options(request, "PatchOptions")
+
+    async def change(old: Json | None) -> Json:
+        current = _there(old, request, store)
+        wanted = apply_patch(function, scale_of(current), SCALE)
+        check_schema(request, wanted, SCALE, b"", chosen.field_validation)
+        return _scaled(current, wanted)
+
+    return await _write(request, store, change, dry_run=chosen.dry_run)
+
+
+async def _write(request: Request, store: Store, change: Change, *, dry_run: bool) -> Answer:
+    context = admitting.context(request, store, dry_run=dry_run, subresource="")
+    entry, _ = await store.update(change, context, admitting.gate(request, store, context))
+    return _answer(request, store.resource, entry)
+
+
+def _there(old: Json | None, request: Request, store: Store) -> Json:
+    if old is None:
+        raise errors.not_found(store.resource.kind, request.info.name)
+    return old
+
+
+def scale_of(obj: Json) -> Json:
+    """The Scale of an object (upstream: pkg/registry/apps/deployment/storage, scaleFromDeployment)."""
+    metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+    selector = spec.get("selector") or {}
+    labels = (
+        LabelSelector.from_dict(selector)
+        if "matchLabels" in selector or "matchExpressions" in selector
+        else LabelSelector.from_labels(selector)
+    )
+    return {
+        "kind": SCALE.kind,
+        "apiVersion": SCALE.api_version,
+        "metadata": {name: metadata[name] for name in _SHARED_METADATA if name in metadata},
+        "spec": {"replicas": spec["replicas"]} if spec.get("replicas") else {},
+        "status": {"replicas": status.get("replicas") or 0, "selector": str(labels)},
+    }
+
+
+def _scaled(obj: Json, scale: Json) -> Json:
+    """The object with a Scale's replicas, under the Scale's resourceVersion and uid where it names them."""
+    replicas = (scale.get("spec") or {}).get("replicas") or 0
+    if replicas < 0:
+        text = "must be greater than or equal to 0"
+        problem = errors.invalid_value("spec.replicas", replicas, text)
+        raise errors.invalid(SCALE, scale["metadata"].get("name") or "", [problem])
+    metadata = scale["metadata"]
+    obj["spec"]["replicas"] = replicas
+    if metadata.get("resourceVersion"):
+        obj["metadata"]["resourceVersion"] = metadata["resourceVersion"]
+    if metadata.get("uid"):
+        obj["metadata"]["uid"] = metadata["uid"]
+    return obj
+
+
+def _answer(request: Request, resource: Resource, entry: Entry) -> Response:
+    return rendering.encoded(rendering.view(request, resource), codec.dumps(scale_of(entry.decode())))
