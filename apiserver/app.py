@@ -1,0 +1,106 @@
+"""The server on one page: which filters a request passes, in order, and who answers it. Each part is its own module.
+
+request → recover → request_info → authentication → (audit) → impersonation → in_flight → authorization → endpoint
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from apiserver import answers, pages
+from apiserver.authn.authenticator import Authenticator
+from apiserver.authz.attributes import Authorizer
+from apiserver.filters import exchange
+from apiserver.filters.authentication import AuthenticationFilter
+from apiserver.filters.authorization import AuthorizationFilter
+from apiserver.filters.exchange import Application, Receive, Scope, Send
+from apiserver.filters.impersonation import ImpersonationFilter
+from apiserver.filters.in_flight import InFlightFilter, Limits
+from apiserver.filters.request_info import RequestInfoFilter
+from apiserver.handlers import handle
+from apiserver.pages import Pages
+from apiserver.registry.registry import Registry
+from apiserver.request import Answer, Request
+from machinery.api import errors
+
+logger = logging.getLogger(__name__)
+
+#: answers a request itself; None: it took the connection over and nothing is left to write
+SpecialHandler = Callable[[Request], Awaitable[Answer | None]]
+#: (group, resource, subresource)
+Special = Mapping[tuple[str, str, str], SpecialHandler]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application is put together from."""
+
+    registry: Registry
+    pages: Pages
+    authenticator: Authenticator
+    authorizer: Authorizer
+    special: Special = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+
+
+def create(parts: Parts) -> Application:
+    """The whole chain as one ASGI application."""
+    app: Application = Endpoint(parts.registry, parts.special, pages.create(parts.pages))
+    app = AuthorizationFilter(app, parts.authorizer)
+    app = InFlightFilter(app, parts.limits)
+    app = ImpersonationFilter(app, parts.authorizer)
+    # audit: here, where the user is known and the impersonated one not yet in their place
+    app = AuthenticationFilter(app, parts.authenticator)
+    app = RequestInfoFilter(app)
+    return Recover(app)
+
+
+class Recover:
+    """Outermost: whatever a request runs into becomes a Status, and the process goes on."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the chain and answer for what it raises."""
+        try:
+            await self._app(scope, receive, send)
+        except errors.StatusError as problem:
+            await answers.write_status(scope, send, problem)
+        except asyncio.CancelledError:
+            connection = (scope.get("extensions") or {}).get("skiff")
+            if connection is None or not connection.lost:
+                raise
+        except Exception as problem:  # one request's bug must not take the others with it
+            logger.exception("%s %s failed unexpectedly", scope["method"], scope["path"])
+            await answers.write_status(scope, send, answers.unexpected(problem))
+
+
+class Endpoint:
+    """The end of the chain: resources to their store, a few to handlers of their own, the rest to FastAPI."""
+
+    def __init__(self, registry: Registry, special: Special, others: Application) -> None:
+        self._registry = registry
+        self._special = special
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        trip = exchange.of(scope)
+        info = trip.info
+        if not info.is_resource:
+            await self._others(scope, receive, send)
+            return
+        request = Request(trip.method, trip.path, trip.query, trip.headers, info, trip.user, scope, receive)
+        special = self._special.get((info.group, info.resource, info.subresource))
+        answer = await (special(request) if special else self._resource(request))
+        if answer is not None:
+            await answers.write(scope, send, answer, request.warnings)
+
+    async def _resource(self, request: Request) -> Answer:
+        info = request.info
+        store = self._registry.store_for(info.group, info.version, info.resource)
+        if store is None or (info.subresource and info.subresource not in store.resource.subresources):
+            raise errors.NotFound("the server could not find the requested resource", {})
+        return await handle(request, store)

@@ -1,0 +1,251 @@
+"""The node authorizer: a kubelet may read what the pods bound to its node need, and little else.
+
+Its writes are checked by the NodeRestriction admission plugin, which sees the objects; an authorizer does not.
+
+The graph of upstream (plugin/pkg/auth/authorizer/node) is here one table: object → nodes whose pods refer to it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from apiserver.authz.attributes import ALLOW, NO_OPINION, Attributes, Decision, Rule
+from apiserver.authz.default_roles import rules_of
+from apiserver.authz.rbac import allows, rule_of
+from apiserver.authz.role_tables import NODE_RULES
+from apiserver.request import User
+from machinery.api import meta
+from machinery.api.codec import Json
+from machinery.api.names import ObjectKey
+
+NODES_GROUP: Final = "system:nodes"
+NODE_USER: Final = "system:node:"
+LEASE_NAMESPACE: Final = "kube-node-lease"
+
+#: (resource, namespace, name)
+Reference = tuple[str, str, str]
+_LEASE_VERBS: Final = frozenset(("get", "create", "update", "patch", "delete"))
+
+
+class NodeGraph:
+    """Which nodes' pods refer to which objects, kept up to date by changes of pods."""
+
+    def __init__(self) -> None:
+        self._pods: dict[ObjectKey, tuple[str, str, frozenset[Reference]]] = {}
+        self._nodes: dict[Reference, Counter[str]] = {}
+
+    def apply(self, key: ObjectKey, pod: Json | None) -> None:
+        """Take in one change of a pod; None: it is gone. What a pod refers to never changes once it is bound."""
+        node = ((pod or {}).get("spec") or {}).get("nodeName") or ""
+        known = self._pods.get(key)
+        if known and pod is not None and known[:2] == (meta.uid_of(pod), node) and node:
+            return
+        if known:
+            self._forget(key)
+        if pod is not None and node:
+            references = frozenset(references_of(pod))
+            self._pods[key] = (meta.uid_of(pod), node, references)
+            for reference in references:
+                self._nodes.setdefault(reference, Counter())[node] += 1
+
+    def related(self, node: str, reference: Reference) -> bool:
+        """Whether a pod on the node refers to the object."""
+        return self._nodes.get(reference, Counter())[node] > 0
+
+    def _forget(self, key: ObjectKey) -> None:
+        _, node, references = self._pods.pop(key)
+        for reference in references:
+            nodes = self._nodes[reference]
+            nodes[node] -= 1
+            if nodes[node] <= 0:
+                del nodes[node]
+            if not nodes:
+                del self._nodes[reference]
+
+
+def references_of(pod: Json) -> Iterator[Reference]:
+    """The pod itself and all it needs read for it (upstream: graph.go, AddPod). Mirror pods need nothing."""
+    namespace, spec = meta.namespace_of(pod), pod["spec"]
+    yield "pods", namespace, meta.name_of(pod)
+    if "kubernetes.io/config.mirror" in meta.annotations_of(pod):
+        return
+    if spec.get("serviceAccountName"):
+        yield "serviceaccounts", namespace, spec["serviceAccountName"]
+    for secret in spec.get("imagePullSecrets") or ():
+        yield "secrets", namespace, secret.get("name", "")
+    for container in _containers(spec):
+        yield from ((resource, namespace, name) for resource, name in _environment(container))
+    for volume in spec.get("volumes") or ():
+        yield from ((resource, namespace, name) for resource, name in _volume(volume, meta.name_of(pod)))
+
+
+def _containers(spec: Json) -> Iterator[Json]:
+    for field in ("initContainers", "containers", "ephemeralContainers"):
+        yield from spec.get(field) or ()
+
+
+def _environment(container: Json) -> Iterator[tuple[str, str]]:
+    for variable in container.get("env") or ():
+        source = variable.get("valueFrom") or {}
+        yield from _named(source, ("secretKeyRef", "secrets"), ("configMapKeyRef", "configmaps"))
+    for source in container.get("envFrom") or ():
+        yield from _named(source, ("secretRef", "secrets"), ("configMapRef", "configmaps"))
+
+
+def _named(source: Json, *fields: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    for field, resource in fields:
+        if source.get(field):
+            yield resource, source[field].get("name", "")
+
+
+def _volume(volume: Json, pod_name: str) -> Iterator[tuple[str, str]]:
+    if volume.get("secret"):
+        yield "secrets", volume["secret"].get("secretName", "")
+    yield from _named(volume, ("configMap", "configmaps"))
+    for source in (volume.get("projected") or {}).get("sources") or ():
+        yield from _named(source, ("secret", "secrets"), ("configMap", "configmaps"))
+    if volume.get("persistentVolumeClaim"):
+        yield "persistentvolumeclaims", volume["persistentVolumeClaim"].get("claimName", "")
+    if volume.get("ephemeral"):
+        yield "persistentvolumeclaims", f"{pod_name}-{volume.get('name')}"
+    yield from _volume_secrets(volume)
+
+
+def _volume_secrets(volume: Json) -> Iterator[tuple[str, str]]:
+    for source in volume.values():
+        if isinstance(source, dict):
+            for field in ("secretRef", "nodePublishSecretRef"):
+                reference: Any = source.get(field)
+                if isinstance(reference, dict) and reference.get("name"):
+                    yield "secrets", reference["name"]
+    if (volume.get("azureFile") or {}).get("secretName"):
+        yield "secrets", volume["azureFile"]["secretName"]
+
+
+class NodeAuthorizer:
+    """The authorizer of --authorization-mode=Node. It never denies: RBAC may still grant a node more."""
+
+    def __init__(self, graph: NodeGraph) -> None:
+        self._graph = graph
+        self._rules: Sequence[Rule] = [rule_of(rule) for rule in rules_of(NODE_RULES)]
+        self._special: dict[tuple[str, str], Callable[[str, Attributes], Decision]] = {
+            ("", "secrets"): self._read,
+            ("", "configmaps"): self._read,
+            ("", "persistentvolumeclaims"): self._claim,
+            ("", "persistentvolumes"): self._get,
+            ("resource.k8s.io", "resourceclaims"): self._get,
+            ("storage.k8s.io", "volumeattachments"): self._get,
+            ("", "serviceaccounts"): self._service_account,
+            ("coordination.k8s.io", "leases"): self._lease,
+            ("storage.k8s.io", "csinodes"): self._csi_node,
+            ("", "nodes"): self._node,
+            ("", "pods"): self._pod,
+        }
+
+    def decide(self, attributes: Attributes) -> Decision:
+        """Upstream's NodeAuthorizer.Authorize."""
+        node = node_of(attributes.user)
+        if node is None:
+            return NO_OPINION
+        if not node:
+            return Decision(False, f'unknown node for user "{attributes.user.name}"')
+        special = self._special.get((attributes.group, attributes.resource)) if attributes.is_resource else None
+        if special:
+            return special(node, attributes)
+        return ALLOW if any(allows(rule, attributes) for rule in self._rules) else NO_OPINION
+
+    def _read(self, node: str, attributes: Attributes) -> Decision:
+        if attributes.verb not in ("get", "list", "watch"):
+            return Decision(False, "can only read resources of this type")
+        if attributes.subresource:
+            return Decision(False, "cannot read subresource")
+        if not attributes.namespace:
+            return Decision(False, "can only read namespaced object of this type")
+        return self._related(node, attributes)
+
+    def _get(self, node: str, attributes: Attributes) -> Decision:
+        if attributes.verb != "get":
+            return Decision(False, "can only get individual resources of this type")
+        if attributes.subresource:
+            return Decision(False, "cannot get subresource")
+        return self._related(node, attributes)
+
+    def _claim(self, node: str, attributes: Attributes) -> Decision:
+        if attributes.subresource != "status":
+            return self._get(node, attributes)
+        if attributes.verb not in ("update", "patch"):
+            return Decision(False, "can only get/update/patch this type")
+        return self._related(node, attributes)
+
+    def _service_account(self, node: str, attributes: Attributes) -> Decision:
+        if attributes.verb == "get" and not attributes.subresource:
+            return self._related(node, attributes)
+        if attributes.verb != "create" or not attributes.name:
+            return Decision(False, "can only create tokens for individual service accounts")
+        if attributes.subresource != "token":
+            return Decision(False, "can only create token subresource of serviceaccount")
+        return self._related(node, attributes)
+
+    def _lease(self, node: str, attributes: Attributes) -> Decision:
+        if attributes.verb not in _LEASE_VERBS:
+            return Decision(False, "can only get, create, update, patch, or delete a node lease")
+        if attributes.namespace != LEASE_NAMESPACE:
+            return Decision(False, f'can only access leases in the "{LEASE_NAMESPACE}" system namespace')
+        if attributes.verb != "create" and attributes.name != node:
+            return Decision(False, "can only access node lease with the same name as the requesting node")
+        return ALLOW
+
+    def _csi_node(self, node: str, attributes: Attributes) -> Decision:
+        if attributes.verb not in _LEASE_VERBS:
+            return Decision(False, "can only get, create, update, patch, or delete a CSINode")
+        if attributes.subresource:
+            return Decision(False, "cannot authorize CSINode subresources")
+        if attributes.verb != "create" and attributes.name != node:
+            return Decision(False, "can only access CSINode with the same name as the requesting node")
+        return ALLOW
+
+    def _node(self, node: str, attributes: Attributes) -> Decision:
+        if attributes.subresource == "status":
+            return ALLOW if attributes.verb in ("update", "patch") else NO_OPINION
+        if attributes.subresource:
+            return NO_OPINION
+        if attributes.verb in ("create", "update", "patch"):
+            return ALLOW
+        if attributes.verb not in ("get", "list", "watch"):
+            return NO_OPINION
+        if not attributes.name:
+            return Decision(False, f"node '{node}' cannot read all nodes, only its own Node object")
+        if attributes.name != node:
+            return Decision(False, f"node '{node}' cannot read '{attributes.name}', only its own Node object")
+        return ALLOW
+
+    def _pod(self, node: str, attributes: Attributes) -> Decision:
+        asked = (attributes.subresource, attributes.verb)
+        if asked in (("", "list"), ("", "watch")):
+            if attributes.field_values.get("spec.nodeName") == node:
+                return ALLOW
+            if attributes.name:
+                return self._related(node, attributes)
+            return Decision(False, "can only list/watch pods with spec.nodeName field selector")
+        if asked == ("", "get"):
+            return self._get(node, attributes)
+        return ALLOW if asked in _POD_WRITES else NO_OPINION
+
+    def _related(self, node: str, attributes: Attributes) -> Decision:
+        if not attributes.name:
+            return Decision(False, "No Object name found")
+        if self._graph.related(node, (attributes.resource, attributes.namespace, attributes.name)):
+            return ALLOW
+        return Decision(False, f"no relationship found between node '{node}' and this object")
+
+
+_POD_WRITES: Final = frozenset(
+    (("", "create"), ("", "delete"), ("status", "update"), ("status", "patch"), ("eviction", "create"))
+)
+
+
+def node_of(user: User) -> str | None:
+    """The node a user is; "" for a node without a name, None for everybody else (upstream: nodeidentifier)."""
+    if NODES_GROUP not in user.groups or not user.name.startswith(NODE_USER):
+        return None
+    return user.name.removeprefix(NODE_USER)

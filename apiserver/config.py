@@ -1,0 +1,137 @@
+"""The flags of `python -m apiserver`: upstream's names and defaults. What they make is put together in `__main__`."""
+
+from typing import Final
+
+from pydantic import BaseModel, Field
+
+
+class Config(BaseModel):
+    """One field, one flag."""
+
+    # storage
+    etcd_servers: list[str] = Field(default_factory=list, description="etcd's URLs")
+    etcd_cafile: str = Field("", description="CA that etcd's certificate is verified with")
+    etcd_certfile: str = Field("", description="client certificate for etcd")
+    etcd_keyfile: str = Field("", description="key of the client certificate for etcd")
+    etcd_prefix: str = Field("/registry", description="where all keys lie; only /registry is supported")
+    etcd_compaction_interval: str = Field("5m", description="how often old revisions are compacted; 0 turns it off")
+    event_ttl: str = Field("1h", description="how long events are kept")
+    # serving
+    bind_address: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - upstream's default
+    secure_port: int = Field(6443, description="port to listen on")
+    advertise_address: str = Field("", description="address other members reach this server at")
+    external_hostname: str = Field("", description="host name for addresses in discovery documents")
+    cert_dir: str = Field("/var/run/kubernetes", description="where a self-signed certificate is made if none is given")
+    tls_cert_file: str = Field("", description="serving certificate, PEM")
+    tls_private_key_file: str = Field("", description="key of the serving certificate, PEM")
+    request_timeout: str = Field("1m0s", description="deadline of requests that are not long-running")
+    max_requests_inflight: int = Field(400, description="reading requests at a time; 0: no limit")
+    max_mutating_requests_inflight: int = Field(200, description="changing requests at a time; 0: no limit")
+    shutdown_delay_duration: str = Field("0s", description="how long to go on serving, not ready, before the end")
+    v: int = Field(0, description="verbosity of the log")
+    # authentication
+    client_ca_file: str = Field("", description="CA whose client certificates are believed")
+    token_auth_file: str = Field("", description="CSV of static tokens")
+    anonymous_auth: bool = Field(True, description="requests without credentials are system:anonymous's")
+    service_account_issuer: list[str] = Field(default_factory=list, description="`iss` of tokens; the first one signs")
+    service_account_signing_key_file: str = Field("", description="private key that tokens are signed with")
+    service_account_key_file: list[str] = Field(default_factory=list, description="keys tokens are verified with")
+    service_account_extend_token_expiration: bool = Field(True, description="pods' tokens live longer than they say")
+    service_account_jwks_uri: str = Field("", description="where the issuer's keys are said to be")
+    api_audiences: list[str] = Field(default_factory=list, description="audiences of tokens for this server")
+    # authorization
+    authorization_mode: list[str] = Field(
+        default_factory=lambda: ["AlwaysAllow"], description="Node, RBAC, AlwaysAllow, AlwaysDeny, in order"
+    )
+    # admission and kinds
+    enable_admission_plugins: list[str] = Field(default_factory=list, description="plugins besides the default ones")
+    disable_admission_plugins: list[str] = Field(default_factory=list, description="default plugins to leave out")
+    allow_privileged: bool = Field(True, description="pods may be privileged")
+    service_cluster_ip_range: str = Field("10.0.0.0/24", description="where cluster IPs come from")
+    service_node_port_range: str = Field("30000-32767", description="where node ports come from")
+    # kubelets
+    kubelet_client_certificate: str = Field("", description="client certificate for kubelets")
+    kubelet_client_key: str = Field("", description="key of the client certificate for kubelets")
+    kubelet_certificate_authority: str = Field("", description="CA of kubelets' certificates; none: not verified")
+    kubelet_port: int = Field(10250, description="the kubelets' port where the node says none")
+    kubelet_preferred_address_types: list[str] = Field(
+        default_factory=lambda: ["Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"],
+        description="which of a node's addresses to use, in order",
+    )
+
+
+#: upstream flags that are accepted and do nothing here
+NO_EFFECT: Final = frozenset(
+    (
+        "aggregator-reject-forwarding-redirects",
+        "apiserver-count",
+        "audit-log-maxage",
+        "audit-log-maxbackup",
+        "audit-log-maxsize",
+        "audit-log-path",
+        "audit-policy-file",
+        "cloud-config",
+        "cloud-provider",
+        "default-watch-cache-size",
+        "delete-collection-workers",
+        "enable-aggregator-routing",
+        "enable-bootstrap-token-auth",
+        "enable-garbage-collector",
+        "enable-logs-handler",
+        "enable-priority-and-fairness",
+        "encryption-provider-config",
+        "endpoint-reconciler-type",
+        "etcd-count-metric-poll-period",
+        "etcd-db-metric-poll-interval",
+        "etcd-healthcheck-timeout",
+        "etcd-readycheck-timeout",
+        "event-burst",
+        "feature-gates",
+        "goaway-chance",
+        "http2-max-streams-per-connection",
+        "kubelet-timeout",
+        "livez-grace-period",
+        "logging-format",
+        "min-request-timeout",
+        "peer-ca-file",
+        "permit-port-sharing",
+        "profiling",
+        "proxy-client-cert-file",
+        "proxy-client-key-file",
+        "requestheader-allowed-names",
+        "requestheader-client-ca-file",
+        "requestheader-extra-headers-prefix",
+        "requestheader-group-headers",
+        "requestheader-username-headers",
+        "runtime-config",
+        "service-account-lookup",
+        "service-account-max-token-expiration",
+        "shutdown-send-retry-after",
+        "storage-backend",
+        "storage-media-type",
+        "strict-transport-security-directives",
+        "tls-cipher-suites",
+        "tls-min-version",
+        "vmodule",
+        "watch-cache",
+        "watch-cache-sizes",
+    )
+)
+
+_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 0.000001}
+
+
+def seconds(duration: str) -> float:
+    """A Go duration (`1m30s`, `0`) in seconds; raises ValueError."""
+    rest, total = duration.strip(), 0.0
+    if rest in ("0", ""):
+        return 0.0
+    while rest:
+        digits = len(rest) - len(rest.lstrip("0123456789."))
+        letters = len(rest[digits:]) - len(rest[digits:].lstrip("hmsu"))
+        unit = rest[digits : digits + letters]
+        if not digits or unit not in _UNITS:
+            raise ValueError(f'invalid duration "{duration}"')
+        total += float(rest[:digits]) * _UNITS[unit]
+        rest = rest[digits + letters :]
+    return total

@@ -1,0 +1,1 @@
+"""The filters a request passes on its way to a handler: pure ASGI, one per file; `app` has them in order."""

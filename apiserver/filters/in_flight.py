@@ -1,0 +1,60 @@
+"""At most so many requests at a time, reading and changing ones counted apart; and a deadline for each.
+
+Long-running requests (watch, log, exec …) are neither counted nor timed (upstream: filters/maxinflight.go, timeout.go).
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from apiserver.authz.authorizer import MASTERS
+from apiserver.filters import exchange
+from apiserver.filters.exchange import Application, Exchange, Receive, Scope, Send
+from apiserver.filters.request_info import is_long_running
+from machinery.api import errors
+
+_READING: Final = frozenset(("get", "list", "watch"))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Numbers of requests; 0 is no limit. `seconds` is the deadline of each."""
+
+    reading: int = 400
+    changing: int = 200
+    seconds: float = 60.0
+
+
+class InFlightFilter:
+    """Answers 429 above the limits and 504 past the deadline."""
+
+    def __init__(self, app: Application, limits: Limits) -> None:
+        self._app = app
+        self._limits = limits
+        self.reading = 0
+        self.changing = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count, go on, count down."""
+        trip = exchange.of(scope)
+        if is_long_running(trip.info):
+            await self._app(scope, receive, send)
+            return
+        reads = trip.info.verb in _READING
+        self._check(trip, reads)
+        self.reading += reads
+        self.changing += not reads
+        try:
+            async with asyncio.timeout(self._limits.seconds or None):
+                await self._app(scope, receive, send)
+        except TimeoutError as problem:
+            raise errors.Timeout("Timeout: request did not complete within the allotted timeout", {}) from problem
+        finally:
+            self.reading -= reads
+            self.changing -= not reads
+
+    def _check(self, trip: Exchange, reads: bool) -> None:
+        limit, running = (self._limits.reading, self.reading) if reads else (self._limits.changing, self.changing)
+        if limit and running >= limit and MASTERS not in trip.user.groups:
+            message = "Too many requests, please try again later."
+            raise errors.TooManyRequests(message, {"retryAfterSeconds": 1})

@@ -1,0 +1,109 @@
+"""The listening socket: TLS, uvicorn's bookkeeping, and a graceful end. What a connection does is `protocol`."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any, Final
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from apiserver.protocol import SkiffProtocol
+
+logger = logging.getLogger(__name__)
+
+KEEP_ALIVE_SECONDS: Final = 180  # idle connections; Go clients keep theirs for 90
+DRAIN_SECONDS: Final = 10.0
+BACKLOG: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class TLSSettings:
+    """Files in PEM."""
+
+    certificate: str
+    key: str
+    client_ca: str = ""
+
+
+def tls_context(settings: TLSSettings) -> ssl.SSLContext:
+    """A server context; client certificates are optional, and must be of the client CA where sent."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.certificate, settings.key)
+    context.set_alpn_protocols(["http/1.1"])
+    if settings.client_ca:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(settings.client_ca)
+    return context
+
+
+class Listener:
+    """Serves one ASGI application on one address."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]], tls: ssl.SSLContext | None) -> None:
+        self._config = Config(
+            app,
+            http=SkiffProtocol,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
+        self._tls = tls
+        self._state = ServerState()
+
+    @asynccontextmanager
+    async def serving(self, address: str, port: int) -> AsyncIterator[int]:
+        """Accept connections while the context lasts; gives the port. On leaving, running requests may finish."""
+        self._config.load()
+        sock = _bound(address, port)
+        server = await asyncio.get_running_loop().create_server(
+            self._protocol, sock=sock, ssl=self._tls, backlog=BACKLOG
+        )
+        ticker = asyncio.create_task(self._tick())
+        try:
+            yield sock.getsockname()[1]
+        finally:
+            server.close()
+            await self._drain()
+            ticker.cancel()
+
+    def _protocol(self) -> asyncio.Protocol:
+        return SkiffProtocol(self._config, self._state, {})
+
+    async def _tick(self) -> None:
+        while True:
+            self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+            await asyncio.sleep(1)
+
+    async def _drain(self) -> None:
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        tasks: list[asyncio.Task[Any]] = [task for task in self._state.tasks if not task.done()]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+            for task in late:
+                task.cancel()
+            if late:
+                logger.warning("%d requests did not end in %g s", len(late), DRAIN_SECONDS)
+                await asyncio.wait(late, timeout=1)
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((address, port))
+    except OSError as problem:
+        sock.close()
+        raise OSError(problem.errno, f"cannot listen on {address}:{port}: {problem.strerror}") from problem
+    sock.setblocking(False)
+    return sock
