@@ -102,7 +102,9 @@ class Cacher:
         """The collection a key lies in: its prefix has one path segment or two."""
         parts = key[len(keys.ROOT) :].split("/", 2)
         found = self._collections.get(f"{parts[0]}/{parts[1]}") if len(parts) > 2 else None
-        return found or (self._collections.get(parts[0]) if len(parts) > 1 else None)
+        if found is not None:  # an empty collection is false
+            return found
+        return self._collections.get(parts[0]) if len(parts) > 1 else None
 
     # waiting
 
