@@ -35,11 +35,14 @@ _PROBE: Final = "KUBE-PROXY-PROBE"
 
 
 class Iptables:
-    """The packet filter of the network namespace this process is in, IPv4."""
+    """The packet filter of the network namespace this process is in, IPv4; `prefix` (nsenter …) makes it another's."""
+
+    def __init__(self, prefix: Sequence[str] = ()) -> None:
+        self._prefix = tuple(prefix)
 
     async def version(self) -> str:
         """Such as `iptables v1.8.9 (nf_tables)`; raises CommandFailed when there is none."""
-        return (await process.run(["iptables", "--version"])).strip()
+        return (await process.run([*self._prefix, "iptables", "--version"])).strip()
 
     async def check(self) -> None:
         """Raises CommandFailed that names what is missing: the program, root, or a part of the kernel."""
@@ -47,42 +50,47 @@ class Iptables:
             await self._probe(_NEEDS.values())
         except CommandFailed as problem:
             missing = [need for need, rule in _NEEDS.items() if not await self._works(rule)]
-            what = f"the kernel or iptables lacks: {', '.join(missing)}" if missing else str(problem)
+            everything = len(missing) == len(_NEEDS)
+            what = str(problem) if everything or not missing else f"kernel or iptables lack: {', '.join(missing)}"
             raise CommandFailed(f"iptables cannot hold the service rules: {what}") from problem
 
     async def apply(self, rules: RuleSet, stale: Iterable[str]) -> None:
         """Put the whole rule set in place, one transaction per table; raises CommandFailed with the offending line."""
         text = rules.text(stale)
         try:
-            await process.run(["iptables-restore", "-w", _WAIT, "--noflush", "--counters"], text)
+            await self._restore(text, "--counters")
         except CommandFailed as problem:
             raise CommandFailed(_with_line(str(problem), text)) from problem
 
     async def ensure_jumps(self, jumps: Sequence[Jump]) -> None:
         """Put the rules that lead into our chains where they are missing, in front."""
         for jump in jumps:
-            if not await process.succeeds(["iptables", "-w", _WAIT, "-t", jump.table, "-C", *jump.arguments()]):
-                await process.run(["iptables", "-w", _WAIT, "-t", jump.table, "-I", *jump.arguments()])
+            if not await process.succeeds(self._command(jump, "-C")):
+                await process.run(self._command(jump, "-I"))
 
     async def chains(self, table: str) -> list[str]:
         """Names of all chains of a table."""
-        return chains_in(await process.run(["iptables-save", "-t", table]))
+        return chains_in(await process.run([*self._prefix, "iptables-save", "-t", table]))
 
     async def clean_up(self) -> None:
         """Take everything of the proxy out again; nothing there is success."""
         for jump in JUMPS + LOCALNET_JUMPS:
-            while await process.succeeds(["iptables", "-w", _WAIT, "-t", jump.table, "-D", *jump.arguments()]):
+            while await process.succeeds(self._command(jump, "-D")):
                 pass
         for table in TABLES:
             ours = [chain for chain in await self.chains(table) if is_ours(table, chain)]
             if ours:
-                await process.run(["iptables-restore", "-w", _WAIT, "--noflush"], removal(table, ours))
+                await self._restore(removal(table, ours))
+
+    def _command(self, jump: Jump, verb: str) -> list[str]:
+        return [*self._prefix, "iptables", "-w", _WAIT, "-t", jump.table, verb, *jump.arguments()]
+
+    async def _restore(self, text: str, *options: str) -> None:
+        await process.run([*self._prefix, "iptables-restore", "-w", _WAIT, "--noflush", *options], text)
 
     async def _probe(self, rules: Iterable[str]) -> None:
         lines = "".join(f"-A {_PROBE} {rule}\n" for rule in rules)
-        await process.run(
-            ["iptables-restore", "-w", _WAIT, "--noflush", "--test"], f"*nat\n:{_PROBE} - [0:0]\n{lines}COMMIT\n"
-        )
+        await self._restore(f"*nat\n:{_PROBE} - [0:0]\n{lines}COMMIT\n", "--test")
 
     async def _works(self, rule: str) -> bool:
         try:
