@@ -21,13 +21,18 @@ def ensure(config: ClusterConfig, layout: Layout) -> bool:
     """Write the kubeconfigs that are missing or that point elsewhere; True when one was written."""
     written = False
     for path, certificate in users(config, layout).items():
-        text = yaml.safe_dump(kubeconfig(config, layout.pki, certificate), sort_keys=False).encode()
-        if path.exists() and path.read_bytes() == text:
+        wanted = text(config, layout.pki, certificate)
+        if path.exists() and path.read_bytes() == wanted:
             continue
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(path, text)
+        write_private(path, wanted)
         written = True
     return written
+
+
+def text(config: ClusterConfig, pki: Path, certificate: str) -> bytes:
+    """The kubeconfig for one certificate, as YAML."""
+    return yaml.safe_dump(kubeconfig(config, pki, certificate), sort_keys=False).encode()
 
 
 def kubeconfig(config: ClusterConfig, pki: Path, certificate: str) -> dict[str, Any]:

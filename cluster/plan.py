@@ -24,7 +24,7 @@ class Programs:
 
     etcd: str = "etcd"
     containerd: str = "containerd"
-    nsenter: str = "nsenter"
+    nsenter: str = "nsenter"  # empty: we are in the node's namespace already, as in a node container
     python: str = sys.executable
     cni_bin: Path = Path("/usr/lib/cni")
     python_env: Mapping[str, str] = field(default_factory=dict)
@@ -148,7 +148,7 @@ class Planner:
             argv=(*self._enter(node), self.programs.containerd, "--config", str(where.config)),
             log=str(self.layout.log(f"containerd-{node.short}")),
             node=node.name,
-            netns=netns(self.config, node.short),
+            netns=self._netns(node),
             ready=Ready(unix=str(where.socket)),
         )
 
@@ -241,11 +241,16 @@ class Planner:
         ports: tuple[int, ...] = (),
     ) -> ProcessSpec:
         spec = self._ours(f"{module}-{node.short}", module, flags, after=after, ready=ready, ports=ports)
-        inside = {"argv": (*self._enter(node), *spec.argv), "node": node.name, "netns": netns(self.config, node.short)}
+        inside = {"argv": (*self._enter(node), *spec.argv), "node": node.name, "netns": self._netns(node)}
         return spec.model_copy(update=inside)
 
     def _enter(self, node: Node) -> tuple[str, ...]:
-        return (self.programs.nsenter, f"--net={NETNS / netns(self.config, node.short)}", "--")
+        if not self.programs.nsenter:
+            return ()
+        return (self.programs.nsenter, f"--net={NETNS / self._netns(node)}", "--")
+
+    def _netns(self, node: Node) -> str:
+        return netns(self.config, node.short) if self.programs.nsenter else ""
 
     def _pki(self, file: str) -> Path:
         return self.layout.pki / file
