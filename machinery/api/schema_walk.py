@@ -8,6 +8,7 @@ import base64
 import binascii
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
@@ -322,9 +323,9 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     plain = dict(pairs)
     if len(plain) == len(pairs):
         return plain
-    seen: set[str] = set()
+    counts = Counter(key for key, _ in pairs)
     result = _Repeating(plain)
-    result.repeated = [key for key, _ in pairs if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
+    result.repeated = [key for key, count in counts.items() if count > 1]
     return result
 
 
@@ -344,7 +345,7 @@ def duplicate_fields(raw: bytes, obj: Any) -> list[str]:
 def _collect_repeated(value: Any, path: str, found: list[str]) -> None:
     prefix = f"{path}." if path else ""
     if isinstance(value, _Repeating):
-        found += [prefix + key for key in value.repeated if prefix + key not in found]
+        found += [prefix + key for key in value.repeated]
     if isinstance(value, dict):
         for key, item in value.items():
             _collect_repeated(item, prefix + key, found)

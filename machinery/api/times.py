@@ -15,12 +15,13 @@ def now() -> datetime:
 
 def rfc3339(moment: datetime) -> str:
     """`2026-01-02T03:04:05Z`: metav1.Time."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # isoformat, not strftime: the latter writes the year 1 without its zeros
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def micro(moment: datetime) -> str:
     """`2026-01-02T03:04:05.000000Z`: metav1.MicroTime."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse(text: str) -> datetime:

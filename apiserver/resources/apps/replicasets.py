@@ -23,7 +23,10 @@ class ReplicaSetStrategy(WorkloadStrategy):
         """What is left out of a ReplicaSet."""
         super().defaults(obj)
         fill(obj["spec"], {"replicas": 1})
-        obj["status"].setdefault("replicas", 0)
+
+    def empty_status(self) -> Json:
+        """The count is always written."""
+        return {"replicas": 0}
 
     def check_spec(self, spec: Json) -> list[FieldError]:
         """minReadySeconds."""

@@ -21,9 +21,17 @@ class WorkloadStrategy(KindStrategy):
     called = "deployment"
 
     def defaults(self, obj: Json) -> None:
-        """The template's defaults, and an empty status as upstream writes it."""
+        """The template's defaults."""
         template_defaults(obj.setdefault("spec", {}).setdefault("template", {}))
-        obj.setdefault("status", {})
+
+    def prepare_for_create(self, obj: Json, context: Context) -> None:
+        """An empty status: upstream writes it, and JSON patches of status rely on it."""
+        super().prepare_for_create(obj, context)
+        obj["status"] = self.empty_status()
+
+    def empty_status(self) -> Json:
+        """The status of a new object."""
+        return {}
 
     def prepare_for_scale_update(self, obj: Json, old: Json, context: Context) -> None:
         """The scale subresource changes spec.replicas and nothing else."""
