@@ -107,7 +107,8 @@ _NO_EFFECT: Final = """
     permit-port-sharing profiling pv-recycler-increment-timeout-nfs pv-recycler-minimum-timeout-nfs
     pv-recycler-pod-template-filepath-hostpath pv-recycler-pod-template-filepath-nfs
     pv-recycler-timeout-increment-hostpath pvclaimbinder-sync-period requestheader-allowed-names
-    requestheader-client-ca-file requestheader-extra-headers-prefix requestheader-group-headers requestheader-uid-headers
+    requestheader-client-ca-file
+    requestheader-extra-headers-prefix requestheader-group-headers requestheader-uid-headers
     requestheader-username-headers resource-quota-sync-period route-reconciliation-period
     show-hidden-metrics-for-version tls-cipher-suites tls-min-version tls-sni-cert-key vmodule
     """

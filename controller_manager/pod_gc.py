@@ -1,4 +1,4 @@
-"""Deletes pods nobody else will: of nodes gone or out of service, never scheduled, long ended. The rest is the kubelet's.
+"""Deletes pods nobody else will: of nodes gone or out of service, never scheduled, long ended. Others are kubelets'.
 
 Pods that are being deleted on a node that only went silent stay: whether they still run, nobody knows (upstream:
 pkg/controller/podgc/gc_controller.go).

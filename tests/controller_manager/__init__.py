@@ -1,0 +1,1 @@
+"""Tests of the controllers: their pure decisions by tables, and their parts without a server."""

@@ -1,0 +1,1 @@
+"""Tests of the controllers against the real API server and etcd."""
