@@ -10,13 +10,15 @@ class CommandFailed(OSError):
 
 async def run(command: Sequence[str], text: str = "") -> str:
     """Standard output; raises CommandFailed when the program is not there or its exit code is not 0."""
+    # No pipe where there is nothing to say: writing to a program that has ended by then is an error under uvloop.
+    source = asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *command, stdin=source, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
     except FileNotFoundError:
         raise CommandFailed(f"{command[0]} is not installed") from None
-    output, problems = await process.communicate(text.encode())
+    output, problems = await process.communicate(text.encode() if text else None)
     if process.returncode:
         why = problems.decode(errors="replace").strip() or f"exit code {process.returncode}"
         raise CommandFailed(f"{' '.join(command)}: {why}")
