@@ -15,14 +15,14 @@ def client(config: ClusterConfig, layout: Layout, seconds: float = 5.0) -> httpx
     return httpx.Client(base_url=config.api_url, verify=context, timeout=seconds, trust_env=False)
 
 
-def nodes(config: ClusterConfig, layout: Layout) -> list[dict[str, Any]]:
-    """The Node objects; empty where the API server does not answer."""
+def nodes(config: ClusterConfig, layout: Layout) -> list[dict[str, Any]] | None:
+    """The Node objects; None where the API server does not answer."""
     try:
         with client(config, layout) as http:
             answer = http.get("/api/v1/nodes")
     except (httpx.HTTPError, OSError):
-        return []
-    return list(answer.json().get("items") or []) if answer.status_code == 200 else []
+        return None
+    return list(answer.json().get("items") or []) if answer.status_code == 200 else None
 
 
 def is_ready(node: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""The cluster in containers, for docker-compose.yml: `certs` writes the keys, `node NAME` is the first process of a node.
+"""The cluster in containers, for docker-compose.yml: `certs` writes the keys, `node NAME` is a node's first process.
 
 The control plane's containers run their component and nothing else; their flags stand in docker-compose.yml. A node
 container holds what a node's namespace holds otherwise: containerd, kubelet, proxy and network agent, kept by the same

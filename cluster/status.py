@@ -23,14 +23,14 @@ class Status:
     config: ClusterConfig
     specs: dict[str, ProcessSpec]
     states: list[ProcessState]
-    nodes: list[dict[str, Any]]
+    nodes: list[dict[str, Any]] | None  # None: the API server does not answer
 
 
 def read(config: ClusterConfig, layout: Layout) -> Status:
     """Ask the supervisor and, if it answers, the API server."""
     specs = SPECS.validate_json(layout.processes.read_bytes()) if layout.processes.exists() else []
     states = control.states(layout)
-    nodes = api.nodes(config, layout) if any(s.name == "apiserver" and s.pid for s in states) else []
+    nodes = api.nodes(config, layout) if any(s.name == "apiserver" and s.pid for s in states) else None
     return Status(config, {spec.name: spec for spec in specs}, states, nodes)
 
 
@@ -70,20 +70,20 @@ def age(seconds: float) -> str:
 def print_status(status: Status, console: Console) -> None:
     """The tables: coloured on a terminal, aligned columns elsewhere."""
     _print_table(console, HEADERS, rows(status, time.time()))
-    if status.nodes:
-        console.print()
-        _print_table(console, ("NODE", "READY", "ADDRESS", "POD CIDR"), node_rows(status))
+    console.print()
+    if status.nodes is None:
+        console.print("The API server does not answer.")
     else:
-        console.print("\nThe API server does not answer.")
+        _print_table(console, ("NODE", "READY", "ADDRESS", "POD CIDR"), node_rows(status.config, status.nodes))
 
 
-def node_rows(status: Status) -> list[tuple[str, ...]]:
+def node_rows(config: ClusterConfig, nodes: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     """One row per Node object."""
-    cidrs = api.pod_cidrs(status.nodes)
+    cidrs = api.pod_cidrs(nodes)
     found: list[tuple[str, ...]] = []
-    for node in status.nodes:
+    for node in nodes:
         name = api.name_of(node)
-        ours = status.config.node(name)
+        ours = config.node(name)
         ready = "ready" if api.is_ready(node) else "not ready"
         found.append((name, ready, ours.address if ours else "-", cidrs.get(name, "-")))
     return found

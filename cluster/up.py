@@ -245,7 +245,7 @@ def wait_for_nodes(config: ClusterConfig, layout: Layout, progress: Progress) ->
     """Until every node is Ready and this machine has routes to its pods."""
 
     def look() -> list[dict[str, object]] | None:
-        ready = [node for node in api.nodes(config, layout) if api.is_ready(node)]
+        ready = [node for node in api.nodes(config, layout) or [] if api.is_ready(node)]
         names = {node["metadata"]["name"] for node in ready}
         return ready if names >= {node.name for node in config.nodes} else None
 
