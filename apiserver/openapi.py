@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from apiserver import openapi_protobuf
 from apiserver.registry.resource import Resource
 from apiserver.version import GIT_VERSION
 from machinery.api import codec, schema
@@ -94,13 +95,18 @@ class OpenAPI:
             self._built[path] = Built(body, self._digest(path))
         return self._built[path]
 
+    @cached_property
     def version_2(self) -> bytes:
-        """The body of /openapi/v2."""
-        return self._version_2
+        """The body of /openapi/v2 in JSON."""
+        return codec.dumps(self._document_2())
 
     @cached_property
-    def _version_2(self) -> bytes:
-        return codec.dumps(_Version2().document([row for rows in self._rows.values() for row in rows]))
+    def version_2_protobuf(self) -> bytes:
+        """The body of /openapi/v2 in gnostic's protobuf."""
+        return openapi_protobuf.document(self._document_2())
+
+    def _document_2(self) -> Json:
+        return _Version2().document([row for rows in self._rows.values() for row in rows])
 
     def _digest(self, path: str) -> str:
         rows = "".join(f"{row.kind}{row.verbs}{row.subresources}" for row in self._rows[path])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from apiserver import openapi_protobuf
 from apiserver.discovery import AGGREGATED_GROUP, Discovery, Document
 from apiserver.health import Health
 from apiserver.openapi import OpenAPI
@@ -14,7 +15,8 @@ from machinery.api import codec
 from machinery.api.codec import Json
 from machinery.component import metrics
 
-OPENAPI_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+#: the second spelling has no @, which media types may not have
+OPENAPI_V2_PROTOBUF = ("application/com.github.proto-openapi.spec.v2@v1.0+protobuf", openapi_protobuf.MEDIA_TYPE)
 
 
 @dataclass(slots=True)
@@ -148,10 +150,13 @@ def _add_openapi(app: FastAPI, openapi: OpenAPI) -> None:
 
     @app.get("/openapi/v2")
     async def version_2(request: Request) -> Response:
-        accepted = [media.split(";")[0].strip() for media in request.headers.get("accept", "*/*").split(",")]
-        if not set(accepted) & {"application/json", "*/*", "application/*"}:
-            raise HTTPException(406, "only application/json can be served")
-        return Response(openapi.version_2(), media_type="application/json")
+        for media in request.headers.get("accept", "*/*").split(","):
+            kind = media.split(";")[0].strip()
+            if kind in OPENAPI_V2_PROTOBUF:
+                return Response(openapi.version_2_protobuf, media_type=openapi_protobuf.MEDIA_TYPE)
+            if kind in ("application/json", "application/*", "*/*"):
+                return Response(openapi.version_2, media_type="application/json")
+        raise HTTPException(406, "406 not acceptable")
 
 
 def _add_issuer(app: FastAPI, pages: Pages) -> None:

@@ -1,4 +1,4 @@
-"""A real API server for tests: etcd, `python -m apiserver` with a PKI of its own, kubeconfigs and tokens for its users."""
+"""A real API server for tests: etcd, `python -m apiserver` with its own PKI, kubeconfigs and tokens of its users."""
 
 import os
 import signal

@@ -1,0 +1,1 @@
+"""The API server as a process, met by real clients."""
