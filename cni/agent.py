@@ -37,7 +37,7 @@ class Agent:
         self._settings = settings
         self._clock = clock
         self._changed = asyncio.Event()
-        self._waiting_told = False
+        self._waiting_told = self._forbidden_told = False
         self.problem: str | None = "not synced yet"
         self._nodes = informers.watch(kinds.NODES, on_change=self._on_node)
 
@@ -85,9 +85,14 @@ class Agent:
         condition = plan.network_condition(node, times.rfc3339(self._clock.now()))
         if condition is not None:
             patch = {"status": {"conditions": [condition]}}
-            await self._client.patch(
-                kinds.NODES, self._node, "", patch, content_type=STRATEGIC_PATCH, subresource="status"
-            )
+            try:
+                await self._client.patch(
+                    kinds.NODES, self._node, "", patch, content_type=STRATEGIC_PATCH, subresource="status"
+                )
+            except errors.Forbidden as problem:  # the network works without it; only a Node that says True needs it
+                if not self._forbidden_told:
+                    logger.warning("the condition NetworkUnavailable is not written: %s", problem)
+                self._forbidden_told = True
 
 
 def _facts(node: Json) -> tuple[list[str], str, bool]:

@@ -128,10 +128,8 @@ def rules(cidrs: Iterable[str], cluster_cidr: str) -> str:
 
 def removal() -> str:
     """The input of `iptables-restore --noflush` that takes our chains away."""
-    deletions = (
-        (table, chain, [f"-X {chain}"]) for table, chain in (("nat", MASQUERADE_CHAIN), ("filter", FORWARD_CHAIN))
-    )
-    return "".join(_table(*one) for one in deletions)
+    chains = (("nat", MASQUERADE_CHAIN), ("filter", FORWARD_CHAIN))
+    return "".join(_table(table, chain, [f"-X {chain}"]) for table, chain in chains)
 
 
 def network_condition(node: Json, now: str) -> Json | None:

@@ -6,8 +6,9 @@ A pod is in one of four places.
 - BACKING_OFF: a heap by the moment the back-off ends; the delay doubles with each attempt, 1 s up to 10 s.
 - WAITING: pods that fit nowhere, with the plugins that said so. Nothing is tried again until something happens that one
   of these plugins says can help, or five minutes have passed. Pods whose PreEnqueue plugins say no wait here too.
-- IN_FLIGHT: being placed or bound. Events that arrive meanwhile are remembered with the pod, for it may fail for a
-  reason that one of them has just removed; without this it would wait for five minutes.
+- IN_FLIGHT: being placed or bound. Events that arrive meanwhile are remembered, for the pod may fail for a reason that
+  one of them has just removed; without this it would wait for five minutes. There is one list for all, as thousands
+  of bindings may be under way; a pod that was in flight for longer than the list reaches back is simply tried again.
 
 A pod that is moved goes to BACKING_OFF while its back-off lasts, else to ACTIVE. Heaps are never searched: an entry
 that moved on leaves its old ticket behind, and a ticket that is not the entry's latest is skipped.
@@ -16,10 +17,11 @@ Updates count only if they change what the scheduler reads: its own writes to th
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from itertools import count
+from itertools import count, islice
 from typing import Any, Final
 
 from machinery.aio.clock import REAL, Clock
@@ -31,6 +33,8 @@ from scheduler.pods import Pod
 
 #: seconds after which a waiting pod is tried again although nothing happened
 FLUSH_AFTER: Final = 300.0
+#: how many events the pods in flight are sure not to miss
+REMEMBERED_EVENTS: Final = 10_000
 
 
 class Place(Enum):
@@ -54,7 +58,7 @@ class QueuedPod:
     failed_at: float = 0.0
     gated: bool = False
     rejected_by: frozenset[str] = frozenset()
-    seen_in_flight: list[ClusterEvent] = field(default_factory=list)
+    popped_at_event: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,10 @@ class SchedulingQueue:
         self._backoff: list[tuple[float, int, QueuedPod]] = []
         self._tickets = count(1)
         self._changed = asyncio.Event()
+        self._waiting: dict[ObjectKey, QueuedPod] = {}
+        self._in_flight: set[ObjectKey] = set()
+        self._recent: deque[ClusterEvent] = deque(maxlen=REMEMBERED_EVENTS)
+        self._events = 0
 
     def counts(self) -> dict[Place, int]:
         """How many pods are in each place."""
@@ -94,6 +102,7 @@ class SchedulingQueue:
 
     def add(self, pod: Pod) -> None:
         """A pod without a node appeared."""
+        self.delete(pod.key)
         entry = self._entries[pod.key] = QueuedPod(pod, self._clock.monotonic())
         self._admit(entry)
 
@@ -107,20 +116,24 @@ class SchedulingQueue:
         if _same_to_us(old.obj, pod.obj):
             return
         if entry.place is Place.ACTIVE:
-            self._activate(entry)
-        else:
-            self._tell(entry, ClusterEvent(Resource.PENDING_POD, Action.UPDATE, old.obj, pod.obj))
+            self._activate(entry)  # its priority may be another
+            return
+        event = ClusterEvent(Resource.PENDING_POD, Action.UPDATE, old.obj, pod.obj)
+        self._remember(event)
+        if entry.place is Place.WAITING:
+            self._try_again_if(entry, event)
 
     def delete(self, key: ObjectKey) -> None:
         """The pod is gone, or has a node."""
         entry = self._entries.pop(key, None)
         if entry is not None:
-            entry.ticket = 0
+            self._leave(entry)
 
     def happened(self, event: ClusterEvent) -> None:
         """Something changed in the cluster: move the pods it can help."""
-        for entry in list(self._entries.values()):
-            self._tell(entry, event)
+        self._remember(event)
+        for entry in list(self._waiting.values()):
+            self._try_again_if(entry, event)
 
     # -- what the scheduling loop does --------------------------------------------------------------------------------
 
@@ -138,9 +151,9 @@ class SchedulingQueue:
         while self._active:
             _, ticket, entry = heapq.heappop(self._active)
             if entry.ticket == ticket:
-                entry.place, entry.ticket = Place.IN_FLIGHT, 0
+                self._enter(entry, Place.IN_FLIGHT)
                 entry.attempts += 1
-                entry.seen_in_flight.clear()
+                entry.popped_at_event = self._events
                 return entry
         return None
 
@@ -150,10 +163,8 @@ class SchedulingQueue:
             return
         entry.rejected_by = rejected_by
         entry.failed_at = self._clock.monotonic()
-        entry.place = Place.WAITING
-        events = [*entry.seen_in_flight]
-        entry.seen_in_flight.clear()
-        if not rejected_by or any(self._policy.helps(entry.pod, rejected_by, event) for event in events):
+        self._enter(entry, Place.WAITING)
+        if not rejected_by or self._missed_something(entry):
             self._requeue(entry)
 
     def done(self, key: ObjectKey) -> None:
@@ -163,16 +174,28 @@ class SchedulingQueue:
     def flush_waiting(self) -> None:
         """Try again what has waited for FLUSH_AFTER seconds."""
         limit = self._clock.monotonic() - FLUSH_AFTER
-        for entry in self._entries.values():
-            if entry.place is Place.WAITING and not entry.gated and entry.failed_at < limit:
+        for entry in list(self._waiting.values()):
+            if not entry.gated and entry.failed_at < limit:
                 self._requeue(entry)
 
     # -- moving -------------------------------------------------------------------------------------------------------
 
-    def _tell(self, entry: QueuedPod, event: ClusterEvent) -> None:
-        if entry.place is Place.IN_FLIGHT:
-            entry.seen_in_flight.append(event)
-        elif entry.place is Place.WAITING and self._policy.helps(entry.pod, entry.rejected_by, event):
+    def _remember(self, event: ClusterEvent) -> None:
+        self._events += 1
+        if self._in_flight:
+            self._recent.append(event)
+        else:
+            self._recent.clear()
+
+    def _missed_something(self, entry: QueuedPod) -> bool:
+        missed = self._events - entry.popped_at_event
+        if missed > len(self._recent):
+            return True
+        events = islice(self._recent, len(self._recent) - missed, None)
+        return any(self._policy.helps(entry.pod, entry.rejected_by, event) for event in events)
+
+    def _try_again_if(self, entry: QueuedPod, event: ClusterEvent) -> None:
+        if self._policy.helps(entry.pod, entry.rejected_by, event):
             self._requeue(entry)
 
     def _requeue(self, entry: QueuedPod) -> None:
@@ -180,7 +203,7 @@ class SchedulingQueue:
         if entry.gated or ready_at <= self._clock.monotonic():
             self._admit(entry)
             return
-        entry.place, entry.ticket = Place.BACKING_OFF, next(self._tickets)
+        self._enter(entry, Place.BACKING_OFF)
         heapq.heappush(self._backoff, (ready_at, entry.ticket, entry))
         self._changed.set()
 
@@ -190,12 +213,26 @@ class SchedulingQueue:
         if status is None:
             self._activate(entry)
         else:
-            entry.place, entry.ticket, entry.rejected_by = Place.WAITING, 0, frozenset({status.plugin})
+            entry.rejected_by = frozenset({status.plugin})
+            self._enter(entry, Place.WAITING)
 
     def _activate(self, entry: QueuedPod) -> None:
-        entry.place, entry.ticket = Place.ACTIVE, next(self._tickets)
+        self._enter(entry, Place.ACTIVE)
         heapq.heappush(self._active, (self._policy.sort_key(entry.pod, entry.queued_at), entry.ticket, entry))
         self._changed.set()
+
+    def _enter(self, entry: QueuedPod, place: Place) -> None:
+        self._leave(entry)
+        entry.place, entry.ticket = place, next(self._tickets)
+        if place is Place.WAITING:
+            self._waiting[entry.pod.key] = entry
+        elif place is Place.IN_FLIGHT:
+            self._in_flight.add(entry.pod.key)
+
+    def _leave(self, entry: QueuedPod) -> None:
+        entry.ticket = 0
+        self._waiting.pop(entry.pod.key, None)
+        self._in_flight.discard(entry.pod.key)
 
     def _delay(self, attempts: int) -> float:
         if not attempts:

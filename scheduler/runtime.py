@@ -84,6 +84,7 @@ class Runtime:
         self._random = np.random.default_rng(seed)
         self._by_name = {one.plugin.name: one.plugin for many in plugins.values() for one in many}
         at = {point: [one.plugin for one in plugins.get(point, ())] for point in POINTS}
+        self.plugins: Mapping[str, list[str]] = {point: [one.name for one in many] for point, many in at.items()}
         # Sorted out once: a protocol check costs microseconds, and these lists are walked for every pod.
         self._pre_enqueue = [(one.name, one) for one in at["preEnqueue"] if isinstance(one, PreEnqueuePlugin)]
         self._queue_sort = [one for one in at["queueSort"] if isinstance(one, QueueSortPlugin)]
