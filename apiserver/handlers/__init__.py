@@ -1,4 +1,4 @@
-"""One file per verb; `handle` is the one way in. What connects to other servers (log, exec, proxy) is not dispatched here.
+"""One file per verb; `handle` is the one way in. What connects to other servers (log, exec, proxy) is elsewhere.
 
 Every handler is `async (request, store) -> answer`; whatever goes wrong is raised as a StatusError.
 """

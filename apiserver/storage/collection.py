@@ -110,6 +110,10 @@ class Watcher:
         self.error = self.error or error
         self._ready.set()
 
+    def waiting(self) -> tuple[Delivery, ...]:
+        """What came since the last fetch."""
+        return tuple(self._waiting)
+
     async def fetch(self) -> list[Delivery]:
         """All that came since the last fetch, at least one; the empty list says that the watch is over."""
         while not self._waiting and not self.closed:
