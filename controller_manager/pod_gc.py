@@ -16,7 +16,7 @@ from machinery.api import errors, kinds, meta, nodes, pods, times
 from machinery.api.codec import Json
 from machinery.client.controller import ignore_not_found
 from machinery.client.informer import Informers
-from machinery.client.rest import Client
+from machinery.client.rest import STRATEGIC_PATCH, Client
 
 logger = logging.getLogger(__name__)
 
@@ -146,8 +146,13 @@ class PodGC:
 
     async def _mark_failed(self, doomed: Doomed) -> None:
         # No kubelet will ever report its end: without this it would count as running wherever its finalizers hold it.
-        status = {**(doomed.pod.get("status") or {}), "phase": "Failed"}
+        status: Json = {"phase": "Failed"}
         if doomed.condition is not None:
-            now = times.rfc3339(self._clock.now())
-            status["conditions"] = meta.set_condition(status.get("conditions"), doomed.condition, now)
-        await ignore_not_found(self._client.update_status(kinds.PODS, {**doomed.pod, "status": status}))
+            status["conditions"] = [{**doomed.condition, "lastTransitionTime": times.rfc3339(self._clock.now())}]
+        patch = {"metadata": {"uid": meta.uid_of(doomed.pod)}, "status": status}
+        key = meta.key_of(doomed.pod)
+        await ignore_not_found(
+            self._client.patch(
+                kinds.PODS, key.name, key.namespace, patch, content_type=STRATEGIC_PATCH, subresource="status"
+            )
+        )

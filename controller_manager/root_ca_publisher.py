@@ -5,6 +5,7 @@ Upstream: pkg/controller/certificates/rootcacertpublisher/publisher.go.
 
 from typing import Final
 
+from controller_manager.pod_control import is_namespace_terminating
 from machinery.aio.workqueue import WorkQueue
 from machinery.api import errors, kinds, meta
 from machinery.api.codec import Json
@@ -64,7 +65,7 @@ class RootCAPublisher:
         except (errors.AlreadyExists, errors.NotFound):
             return None  # the cache was behind, or the namespace has just gone
         except errors.Forbidden as problem:
-            if "is being terminated" not in problem.message:
+            if not is_namespace_terminating(problem):
                 raise
         return None
 

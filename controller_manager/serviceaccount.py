@@ -3,6 +3,7 @@
 Upstream: pkg/controller/serviceaccount/serviceaccounts_controller.go.
 """
 
+from controller_manager.pod_control import is_namespace_terminating
 from machinery.aio.workqueue import WorkQueue
 from machinery.api import errors, kinds, meta
 from machinery.api.codec import Json
@@ -41,15 +42,11 @@ class ServiceAccountController:
             await self._client.create(kinds.SERVICE_ACCOUNTS, account)
         except errors.AlreadyExists:
             return  # the cache will see it
-        except (errors.NotFound, errors.Forbidden):
-            if not await self._is_leaving(namespace):
-                raise
-
-    async def _is_leaving(self, namespace: str) -> bool:
-        try:
-            return meta.is_being_deleted(await self._client.get(kinds.NAMESPACES, namespace))
         except errors.NotFound:
-            return True
+            return  # the namespace has just gone
+        except errors.Forbidden as problem:
+            if not is_namespace_terminating(problem):
+                raise
 
     def _account_gone(self, old: Json | None, new: Json | None) -> None:
         if old is not None and new is None and meta.name_of(old) in _NAMES:
