@@ -24,18 +24,19 @@ async def decode_body(request: Request, resource: Resource, field_validation: st
     """
     raw = await request.body()
     obj = parse(raw, request.headers.get("content-type", ""), resource.kind)
+    text = raw if raw[:1] == b"{" else b""  # only JSON can be searched for duplicate fields
     obj.setdefault("apiVersion", resource.kind.api_version)
     obj.setdefault("kind", resource.kind.kind)
     check_kind(obj, resource.kind)
-    check_schema(request, obj, resource.kind, raw, field_validation)
+    check_schema(request, obj, resource.kind, text, field_validation)
     return obj
 
 
-def check_schema(request: Request, obj: Json, kind: Kind, raw: bytes = b"", field_validation: str = "Warn") -> None:
+def check_schema(request: Request, obj: Json, kind: Kind, text: bytes = b"", field_validation: str = "Warn") -> None:
     """Prune, normalise and refuse as the schema says; metadata is there afterwards. Raises BadRequest."""
     if not isinstance(obj.get("metadata"), dict):
         obj["metadata"] = obj.get("metadata") or {}
-    request.warnings += schema_of(kind).decode(obj, raw, field_validation)
+    request.warnings += schema_of(kind).decode(obj, text, field_validation)
 
 
 def parse(raw: bytes, content_type: str, kind: Kind | None = None) -> Json:

@@ -8,14 +8,13 @@ from apiserver.handlers.patch import apply_patch, read_patch
 from apiserver.registry.resource import Resource
 from apiserver.registry.store import Change, Store
 from apiserver.request import Answer, Request, Response
+from apiserver.resources.apps.scale import apply_scale, check_scale, scale_of
 from apiserver.storage.objects import Entry
-from machinery.api import codec, errors
+from machinery.api import codec, errors, meta
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
-from machinery.api.selectors import LabelSelector
 
 SCALE: Final = Kind("autoscaling", "v1", "Scale", "scales")
-_SHARED_METADATA: Final = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
 async def get(request: Request, store: Store) -> Answer:
@@ -65,37 +64,14 @@ def _there(old: Json | None, request: Request, store: Store) -> Json:
     return old
 
 
-def scale_of(obj: Json) -> Json:
-    """The Scale of an object (upstream: pkg/registry/apps/deployment/storage, scaleFromDeployment)."""
-    metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
-    selector = spec.get("selector") or {}
-    labels = (
-        LabelSelector.from_dict(selector)
-        if "matchLabels" in selector or "matchExpressions" in selector
-        else LabelSelector.from_labels(selector)
-    )
-    return {
-        "kind": SCALE.kind,
-        "apiVersion": SCALE.api_version,
-        "metadata": {name: metadata[name] for name in _SHARED_METADATA if name in metadata},
-        "spec": {"replicas": spec["replicas"]} if spec.get("replicas") else {},
-        "status": {"replicas": status.get("replicas") or 0, "selector": str(labels)},
-    }
-
-
 def _scaled(obj: Json, scale: Json) -> Json:
     """The object with a Scale's replicas, under the Scale's resourceVersion and uid where it names them."""
-    replicas = (scale.get("spec") or {}).get("replicas") or 0
-    if replicas < 0:
-        text = "must be greater than or equal to 0"
-        problem = errors.invalid_value("spec.replicas", replicas, text)
-        raise errors.invalid(SCALE, scale["metadata"].get("name") or "", [problem])
-    metadata = scale["metadata"]
-    obj["spec"]["replicas"] = replicas
-    if metadata.get("resourceVersion"):
-        obj["metadata"]["resourceVersion"] = metadata["resourceVersion"]
-    if metadata.get("uid"):
-        obj["metadata"]["uid"] = metadata["uid"]
+    problems = check_scale(scale)
+    if problems:
+        raise errors.invalid(SCALE, meta.name_of(scale), problems)
+    apply_scale(obj, scale)
+    if meta.uid_of(scale):
+        obj["metadata"]["uid"] = meta.uid_of(scale)
     return obj
 
 
