@@ -4,12 +4,14 @@
 """
 
 import hashlib
+import ipaddress
 import os
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
@@ -37,6 +39,8 @@ class Ports(BaseModel):
     etcd_peer: int = 2380
     controller_manager: int = 10257
     scheduler: int = 10259
+    egress: int = 3128
+    mirror: int = 5000
 
 
 class ClusterConfig(BaseModel):
@@ -54,12 +58,28 @@ class ClusterConfig(BaseModel):
     pod_cidr: str
     service_cidr: str
     registry_mirror: str = ""
-    internet: bool = False
 
     @property
     def api_url(self) -> str:
         """Where every component finds the API server."""
         return f"https://{self.api_address}:{self.ports.api}"
+
+    @property
+    def host_address(self) -> str:
+        """This machine's own address among its nodes: the first of their subnet."""
+        return str(next(ipaddress.ip_network(self.node_subnet).hosts()))
+
+    @property
+    def forwarded_mirror(self) -> str:
+        """HOST:PORT of a registry mirror that listens on this machine's loopback only; else empty."""
+        url = urlsplit(self.registry_mirror)
+        own = url.hostname in ("localhost", "127.0.0.1", "::1") and not self.simulated
+        return f"{url.hostname}:{url.port or 80}" if own else ""
+
+    @property
+    def mirror_url(self) -> str:
+        """The registry mirror as nodes reach it."""
+        return f"http://{self.host_address}:{self.ports.mirror}" if self.forwarded_mirror else self.registry_mirror
 
     def node(self, name_or_short: str) -> Node | None:
         """The node of that name ("node-a") or short name ("a")."""

@@ -159,7 +159,7 @@ def write(config: ClusterConfig, layout: Layout, node: Node, abilities: Abilitie
     if config.registry_mirror:
         hosts = where.registries / "_default" / "hosts.toml"
         hosts.parent.mkdir(exist_ok=True)
-        changed |= _write_if_other(hosts, mirror_hosts(config.registry_mirror))
+        changed |= _write_if_other(hosts, mirror_hosts(config.mirror_url))
     return changed
 
 

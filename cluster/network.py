@@ -35,11 +35,6 @@ NODE_SYSCTLS: Final = {
 BRIDGED_CALLS_IPTABLES: Final = "net/bridge/bridge-nf-call-iptables"  # absent without br_netfilter
 
 
-def host_address(subnet: str) -> str:
-    """This machine's address among the nodes: the subnet's first."""
-    return str(next(ipaddress.ip_network(subnet).hosts()))
-
-
 def node_address(subnet: str, index: int) -> str:
     """The address of the node with that index, from 0."""
     return str(ipaddress.ip_network(subnet)[FIRST_NODE + index])
@@ -90,7 +85,7 @@ def _add_switch(config: ClusterConfig) -> None:
     prefix = ipaddress.ip_network(config.node_subnet).prefixlen
     here = [
         f"link add {cable} type veth peer name p0 netns {switch}",
-        f"address add {host_address(config.node_subnet)}/{prefix} dev {cable}",
+        f"address add {config.host_address}/{prefix} dev {cable}",
         f"link set {cable} up",
     ]
     run("ip", "-batch", "-", stdin="\n".join(here))

@@ -43,7 +43,7 @@ class Planner:
         control_plane = [self.etcd(), self.api_server(), self.controller_manager(), self.scheduler()]
         if self.config.simulated:
             return control_plane + [self.simulated_kubelet(node) for node in self.config.nodes]
-        return control_plane + [spec for node in self.config.nodes for spec in self.node(node)]
+        return [*control_plane, self.egress(), *(spec for node in self.config.nodes for spec in self.node(node))]
 
     def node(self, node: Node) -> list[ProcessSpec]:
         """A real node's four processes."""
@@ -140,12 +140,28 @@ class Planner:
         ready = self._https_ready(LOOPBACK, port, "/healthz")
         return self._ours("scheduler", "scheduler", flags, ports=(port,), after=("apiserver",), ready=ready)
 
+    def egress(self) -> ProcessSpec:
+        """The way by which the nodes' containerds pull images."""
+        address, port = self.config.host_address, self.config.ports.egress
+        flags = {"listen": f"{address}:{port}"}
+        if forwarded := self.config.forwarded_mirror:
+            flags["forward"] = f"{self.config.ports.mirror}={forwarded}"
+        return self._ours("egress", "cluster.egress", flags, ports=(port,), ready=Ready(tcp=f"{address}:{port}"))
+
+    def _pull_env(self) -> dict[str, str]:
+        if not self.programs.nsenter:  # a node container has a network of its own
+            return {}
+        proxy = f"http://{self.config.host_address}:{self.config.ports.egress}"
+        direct = f"localhost,127.0.0.0/8,{self.config.node_subnet},{self.config.service_cidr}"
+        return {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy, "NO_PROXY": direct}
+
     def containerd(self, node: Node) -> ProcessSpec:
         """A node's own containerd. `nsenter --net`, not `ip netns exec`, which would hide /sys/fs/cgroup from it."""
         where = containerd_paths(self.layout, node)
         return ProcessSpec(
             name=f"containerd-{node.short}",
             argv=(*self._enter(node), self.programs.containerd, "--config", str(where.config)),
+            env=self._pull_env(),
             log=str(self.layout.log(f"containerd-{node.short}")),
             node=node.name,
             netns=self._netns(node),

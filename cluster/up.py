@@ -1,6 +1,7 @@
 """Brings a cluster up; every step looks first, so that a second run changes nothing. Taking down is elsewhere."""
 
 import concurrent.futures
+import ipaddress
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,7 +31,6 @@ class Wish:
     registry_mirror: str = ""
     bind_address: str = ""
     base_port: int = 0
-    internet: bool = False
 
 
 def up(layout: Layout, wish: Wish, progress: Progress) -> ClusterConfig:
@@ -89,7 +89,7 @@ def decide(layout: Layout, wish: Wish) -> ClusterConfig:
     routed = network.routed_networks()
     subnet = network.pick_free(network.PREFERRED_SUBNETS, routed)
     shorts = list(islice(short_names(), wish.nodes))
-    address = network.host_address(subnet)
+    address = str(next(ipaddress.ip_network(subnet).hosts()))
     return ClusterConfig(
         id=cluster_id(layout.home),
         nodes=tuple(
@@ -103,7 +103,6 @@ def decide(layout: Layout, wish: Wish) -> ClusterConfig:
         pod_cidr=network.pick_free(network.PREFERRED_POD_CIDRS, routed),
         service_cidr=network.pick_free(network.PREFERRED_SERVICE_CIDRS, routed),
         registry_mirror=wish.registry_mirror,
-        internet=wish.internet,
     )
 
 
@@ -200,6 +199,7 @@ def groups(specs: list[ProcessSpec]) -> list[tuple[str, list[str]]]:
         "apiserver": "API server",
         "controller-manager": "Controller manager and scheduler",
         "scheduler": "Controller manager and scheduler",
+        "egress": "Way out for image pulls",
     }
     grouped: dict[str, list[str]] = {}
     for order in (*titles, ""):
