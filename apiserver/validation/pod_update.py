@@ -32,7 +32,9 @@ def check(pod: Json, old: Json) -> list[FieldError]:
     munged = _munged(spec, old_spec)
     if munged == old_spec:
         return []
-    text = f"pod updates may not change fields other than {','.join(_CHANGEABLE)}\n{difference(old_spec, munged)}"
+    text = (
+        f"pod updates may not change fields other than {','.join(_CHANGEABLE)}\n{difference(old_spec, munged, 'spec')}"
+    )
     return [errors.forbidden_field("spec", text)]
 
 

@@ -1,0 +1,307 @@
+"""What a pod's spec may say, in upstream's words."""
+
+from typing import Any
+
+import pytest
+
+from apiserver.resources.core.pods.defaults import pod_spec_defaults
+from apiserver.validation import pod_spec
+from machinery.api.codec import Json
+
+C = "spec.containers[0]"
+
+
+def _problems(spec: Json) -> list[str]:
+    pod_spec_defaults(spec)
+    return [error.message() for error in pod_spec.check(spec, "spec")]
+
+
+def _spec(**fields: Any) -> Json:
+    return {"containers": [{"name": "c", "image": "nginx"}], **fields}
+
+
+def _container(**fields: Any) -> Json:
+    return {"containers": [{"name": "c", "image": "nginx", **fields}]}
+
+
+def _volume(**source: Any) -> Json:
+    return _spec(volumes=[{"name": "v", **source}])
+
+
+def test_a_pod_that_uses_most_things_is_fine() -> None:
+    spec = _container(
+        ports=[{"name": "http", "containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}],
+        env=[{"name": "A", "value": "b"}, {"name": "N", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        envFrom=[{"secretRef": {"name": "s"}}],
+        volumeMounts=[{"name": "v", "mountPath": "/v", "subPath": "a/b"}],
+        resources={"requests": {"cpu": "100m"}, "limits": {"cpu": "200m", "example.org/gpu": "1"}},
+        readinessProbe={"exec": {"command": ["true"]}, "successThreshold": 2},
+        livenessProbe={"tcpSocket": {"port": "http"}},
+        lifecycle={"preStop": {"sleep": {"seconds": 1}}},
+        securityContext={"runAsUser": 1000, "allowPrivilegeEscalation": False},
+    )
+    spec["volumes"] = [{"name": "v", "configMap": {"name": "c", "items": [{"key": "a", "path": "b/c"}]}}]
+    spec["initContainers"] = [{"name": "i", "image": "x"}, {"name": "s", "image": "x", "restartPolicy": "Always"}]
+    spec["tolerations"] = [{"operator": "Exists"}, {"key": "a", "value": "b", "effect": "NoExecute"}]
+    assert _problems(spec) == []
+
+
+CONTAINERS = [
+    pytest.param({"containers": []}, ["spec.containers: Required value"], id="no-containers"),
+    pytest.param(_container(image=""), [f"{C}.image: Required value"], id="no-image"),
+    pytest.param(
+        _container(image=" nginx"),
+        [f'{C}.image: Invalid value: " nginx": must not have leading or trailing whitespace'],
+        id="image-with-space",
+    ),
+    pytest.param(
+        {"containers": [{"name": "c", "image": "a"}, {"name": "c", "image": "b"}]},
+        ['spec.containers[1].name: Duplicate value: "c"'],
+        id="same-name-twice",
+    ),
+    pytest.param(
+        _spec(initContainers=[{"name": "c", "image": "a"}]),
+        ['spec.initContainers[0].name: Duplicate value: "c"'],
+        id="init-container-of-the-same-name",
+    ),
+    pytest.param(
+        _container(imagePullPolicy="Sometimes"),
+        [f'{C}.imagePullPolicy: Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", "Never"'],
+        id="pull-policy",
+    ),
+    pytest.param(_container(ports=[{}]), [f"{C}.ports[0].containerPort: Required value"], id="no-port"),
+    pytest.param(
+        _container(ports=[{"containerPort": 70000}]),
+        [f"{C}.ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"],
+        id="port-out-of-range",
+    ),
+    pytest.param(
+        _container(ports=[{"containerPort": 1, "name": "-"}]),
+        [
+            f'{C}.ports[0].name: Invalid value: "-": must contain at least one letter (a-z)',
+            f'{C}.ports[0].name: Invalid value: "-": must not begin or end with a hyphen',
+        ],
+        id="port-name",
+    ),
+    pytest.param(
+        _container(ports=[{"containerPort": 1, "name": "a"}, {"containerPort": 2, "name": "a"}]),
+        [f'{C}.ports[1].name: Duplicate value: "a"'],
+        id="port-name-twice",
+    ),
+    pytest.param(
+        _container(ports=[{"containerPort": 1, "hostPort": 8080}, {"containerPort": 2, "hostPort": 8080}]),
+        [f'{C}.ports[1].hostPort: Duplicate value: "TCP//8080"'],
+        id="host-port-twice",
+    ),
+    pytest.param(_container(env=[{"value": "x"}]), [f"{C}.env[0].name: Required value"], id="env-without-name"),
+    pytest.param(
+        _container(env=[{"name": "a=b"}]),
+        [
+            f'{C}.env[0].name: Invalid value: "a=b": a valid environment variable name must consist only of printable '
+            "ASCII characters other than '='"
+        ],
+        id="env-name",
+    ),
+    pytest.param(
+        _container(env=[{"name": "A", "value": "x", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]),
+        [f'{C}.env[0].valueFrom: Invalid value: "": may not be specified when `value` is not empty'],
+        id="env-with-both",
+    ),
+    pytest.param(
+        _container(env=[{"name": "A", "valueFrom": {}}]),
+        [
+            f'{C}.env[0].valueFrom: Invalid value: "": must specify one of: `fieldRef`, `resourceFieldRef`, '
+            "`configMapKeyRef` or `secretKeyRef`"
+        ],
+        id="env-from-nothing",
+    ),
+    pytest.param(
+        _container(volumeMounts=[{"name": "x", "mountPath": "/x"}]),
+        [f'{C}.volumeMounts[0].name: Not found: "x"'],
+        id="mount-of-no-volume",
+    ),
+    pytest.param(
+        {**_volume(emptyDir={}), **_container(volumeMounts=[{"name": "v", "mountPath": "/x"}] * 2)},
+        [f'{C}.volumeMounts[1].mountPath: Invalid value: "/x": must be unique'],
+        id="mounted-over",
+    ),
+    pytest.param(
+        {**_volume(emptyDir={}), **_container(volumeMounts=[{"name": "v", "mountPath": "/x", "subPath": "../y"}])},
+        [f"{C}.volumeMounts[0].subPath: Invalid value: \"../y\": must not contain '..'"],
+        id="sub-path-out-of-the-volume",
+    ),
+    pytest.param(
+        _container(resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}),
+        [f'{C}.resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1'],
+        id="request-over-limit",
+    ),
+    pytest.param(
+        _container(resources={"limits": {"memory": "-1"}}),
+        [f'{C}.resources.limits[memory]: Invalid value: "-1": must be greater than or equal to 0'],
+        id="negative-limit",
+    ),
+    pytest.param(
+        _container(resources={"limits": {"disk": "1"}}),
+        [f'{C}.resources.limits[disk]: Invalid value: "disk": must be a standard resource for containers'],
+        id="unknown-resource",
+    ),
+    pytest.param(
+        _container(resources={"requests": {"example.org/gpu": "1"}}),
+        [f"{C}.resources.limits: Required value: limit must be set for non overcommitable resources"],
+        id="device-without-limit",
+    ),
+    pytest.param(
+        _container(livenessProbe={}),
+        [f"{C}.livenessProbe: Required value: must specify a handler type"],
+        id="no-handler",
+    ),
+    pytest.param(
+        _container(livenessProbe={"exec": {"command": ["x"]}, "tcpSocket": {"port": 1}}),
+        [f"{C}.livenessProbe.tcpSocket: Forbidden: may not specify more than 1 handler type"],
+        id="two-handlers",
+    ),
+    pytest.param(
+        _container(livenessProbe={"exec": {"command": ["x"]}, "successThreshold": 2}),
+        [f"{C}.livenessProbe.successThreshold: Invalid value: 2: must be 1"],
+        id="liveness-needs-one-success",
+    ),
+    pytest.param(
+        _container(readinessProbe={"httpGet": {"port": 0}, "periodSeconds": -1}),
+        [
+            f"{C}.readinessProbe.httpGet.port: Invalid value: 0: must be between 1 and 65535, inclusive",
+            f"{C}.readinessProbe.periodSeconds: Invalid value: -1: must be greater than or equal to 0",
+        ],
+        id="probe-numbers",
+    ),
+    pytest.param(
+        _spec(initContainers=[{"name": "i", "image": "x", "livenessProbe": {"tcpSocket": {"port": 1}}}]),
+        [
+            "spec.initContainers[0].livenessProbe: Forbidden: "
+            "may not be set for init containers without restartPolicy=Always"
+        ],
+        id="probe-of-an-init-container",
+    ),
+    pytest.param(
+        _container(securityContext={"privileged": True, "allowPrivilegeEscalation": False}),
+        [
+            f'{C}.securityContext: Invalid value: {{"privileged":true,"allowPrivilegeEscalation":false}}: '
+            "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
+        ],
+        id="privileged-without-escalation",
+    ),
+]
+VOLUMES = [
+    pytest.param(
+        _volume(emptyDir={}, hostPath={"path": "/x"}),
+        ["spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type"],
+        id="two-sources",
+    ),
+    pytest.param(
+        _spec(volumes=[{"name": "v"}, {"name": "v"}]), ['spec.volumes[1].name: Duplicate value: "v"'], id="same-name"
+    ),
+    pytest.param(_volume(configMap={}), ["spec.volumes[0].configMap.name: Required value"], id="no-config-map"),
+    pytest.param(_volume(secret={}), ["spec.volumes[0].secret.secretName: Required value"], id="no-secret"),
+    pytest.param(
+        _volume(secret={"secretName": "s", "defaultMode": 0o1000}),
+        [
+            "spec.volumes[0].secret.defaultMode: Invalid value: 512: "
+            "must be a number between 0 and 0777 (octal), both inclusive"
+        ],
+        id="mode",
+    ),
+    pytest.param(
+        _volume(configMap={"name": "c", "items": [{"key": "a", "path": "/b"}]}),
+        ['spec.volumes[0].configMap.items[0].path: Invalid value: "/b": must be a relative path'],
+        id="absolute-item",
+    ),
+    pytest.param(
+        _volume(hostPath={"path": "/a/../b", "type": "Dir"}),
+        [
+            "spec.volumes[0].hostPath.path: Invalid value: \"/a/../b\": must not contain '..'",
+            'spec.volumes[0].hostPath.type: Unsupported value: "Dir": supported values: "BlockDevice", "CharDevice", '
+            '"Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"',
+        ],
+        id="host-path",
+    ),
+    pytest.param(
+        _volume(projected={"sources": [{"serviceAccountToken": {"path": "t", "expirationSeconds": 60}}]}),
+        [
+            "spec.volumes[0].projected.sources[0].serviceAccountToken.expirationSeconds: Invalid value: 60: "
+            "may not specify a duration less than 10 minutes"
+        ],
+        id="short-token",
+    ),
+    pytest.param(
+        _volume(downwardAPI={"items": [{"path": "x"}]}),
+        ["spec.volumes[0].downwardAPI[0]: Required value: one of fieldRef and resourceFieldRef is required"],
+        id="downward-api",
+    ),
+    pytest.param(
+        _volume(persistentVolumeClaim={}),
+        ["spec.volumes[0].persistentVolumeClaim.claimName: Required value"],
+        id="claim",
+    ),
+]
+SCHEDULING = [
+    pytest.param(
+        _spec(tolerations=[{"key": "a", "operator": "Exists", "value": "b"}]),
+        [
+            'spec.tolerations[0].operator: Invalid value: {"key":"a","operator":"Exists","value":"b"}: '
+            "value must be empty when `operator` is 'Exists'"
+        ],
+        id="toleration-value",
+    ),
+    pytest.param(
+        _spec(tolerations=[{"key": "a", "tolerationSeconds": 1}]),
+        ["spec.tolerations[0].effect: Invalid value: \"\": effect must be 'NoExecute' when `tolerationSeconds` is set"],
+        id="toleration-seconds",
+    ),
+    pytest.param(
+        _spec(affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}}),
+        [
+            "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: "
+            "Required value: must have at least one node selector term"
+        ],
+        id="no-terms",
+    ),
+    pytest.param(
+        _spec(affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}}),
+        [
+            "spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey: "
+            "Required value: can not be empty"
+        ],
+        id="no-topology-key",
+    ),
+    pytest.param(
+        _spec(topologySpreadConstraints=[{"maxSkew": 0, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]),
+        ["spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero"],
+        id="skew",
+    ),
+]
+SPECS = [
+    pytest.param(
+        _spec(restartPolicy="Maybe"),
+        ['spec.restartPolicy: Unsupported value: "Maybe": supported values: "Always", "Never", "OnFailure"'],
+        id="restart-policy",
+    ),
+    pytest.param(
+        _spec(activeDeadlineSeconds=0),
+        ["spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"],
+        id="deadline",
+    ),
+    pytest.param(
+        _spec(dnsPolicy="None"),
+        ["spec.dnsConfig: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None"],
+        id="dns-none",
+    ),
+    pytest.param(
+        _spec(hostAliases=[{"ip": "x"}]),
+        ['spec.hostAliases[0].ip: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'],
+        id="host-alias",
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "texts"), CONTAINERS + VOLUMES + SCHEDULING + SPECS)
+def test_what_is_wrong_with_a_pod_spec(spec: Json, texts: list[str]) -> None:
+    assert _problems(spec) == texts
