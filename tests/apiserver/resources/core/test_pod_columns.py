@@ -42,7 +42,7 @@ def _pod(
 
 TWO_INITS = {"initContainers": [{"name": "i"}, {"name": "j"}]}
 SIDECAR = {"initContainers": [{"name": "s", "restartPolicy": "Always"}]}
-ENDED = {"lastState": {"terminated": {"exitCode": 1, "finishedAt": "2026-01-01T00:00:00Z"}}}
+ENDED: dict[str, Any] = {"lastState": {"terminated": {"exitCode": 1, "finishedAt": "2026-01-01T00:00:00Z"}}}
 TRUE = {"status": "True"}
 
 
