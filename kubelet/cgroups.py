@@ -149,7 +149,7 @@ class LinuxCgroups:
         seen: set[Path] = set()
         for entry in sorted(self._mount.iterdir()):
             real = entry.resolve()
-            if entry.name not in ("unified", "systemd") and real.is_dir() and real not in seen:
+            if real.is_dir() and real not in seen:
                 seen.add(real)
                 yield entry
 

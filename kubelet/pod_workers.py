@@ -185,7 +185,7 @@ class PodWorker:
         except Exception:  # one pod's surprise must not end the node's other pods; it is tried again
             logger.exception("pod %s (%s)", meta.key_of(self.pod), self.state.value)
         self._failures += 1
-        return min(_RETRY * 2 ** min(self._failures - 1, 10), _RETRY_AT_MOST)
+        return min(_RETRY * 2.0 ** min(self._failures - 1, 10), _RETRY_AT_MOST)
 
     async def _work(self) -> float | None:
         if self.state is PodState.SYNCING:
@@ -260,7 +260,7 @@ class PodWorker:
         except MountFailed as failure:
             parts.events.pod(self.pod, WARNING, "FailedMount", str(failure))
             self._mount_failures += 1
-            wait = min(_FIRST_REMOUNT * 2**self._mount_failures, _LAST_REMOUNT)
+            wait = min(_FIRST_REMOUNT * 2.0 ** min(self._mount_failures, 10), _LAST_REMOUNT)
             return Outcome(waiting=self._waiting, retry_in=wait)
         if actions == replace(pod_actions.Actions(), sandbox_id=actions.sandbox_id, attempt=actions.attempt):
             self._waiting = {}

@@ -6,6 +6,7 @@ Upstream: pkg/kubelet/status/status_manager.go.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 
 from machinery.aio.workqueue import QueueShutDown, WorkQueue
@@ -23,8 +24,10 @@ _WORKERS: Final = 4
 class StatusManager:
     """One per node."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, mirror_of: Callable[[Json], Json | None] = lambda pod: None) -> None:
+        """`mirror_of` finds the API's mirror of a static pod, which carries its status."""
         self._client = client
+        self._mirror_of = mirror_of
         self._queue: WorkQueue[str] = WorkQueue()
         self._pods: dict[str, Json] = {}  # by uid, as the API server last showed them
         self._statuses: dict[str, Json] = {}
@@ -104,6 +107,8 @@ class StatusManager:
 
     async def _write(self, uid: str) -> None:
         pod = self._pods.get(uid)
+        if pod is not None and not meta.resource_version_of(pod):
+            pod = self._mirror_of(pod)
         if pod is None:
             return
         status = self._statuses.get(uid)
