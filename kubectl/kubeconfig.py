@@ -42,11 +42,12 @@ def files(args: Args) -> list[Path]:
         return [Path(named)]
     if listed := os.environ.get("KUBECONFIG"):
         return [Path(name) for name in listed.split(":") if name]
-    own = _cluster_home() / "admin.conf"
+    own = cluster_home() / "admin.conf"
     return [own if _readable(own) else Path.home() / ".kube" / "config"]
 
 
-def _cluster_home() -> Path:
+def cluster_home() -> Path:
+    """Where the cluster on this machine has its files, if there is one."""
     # The rule of cluster.config.default_home, repeated: importing it would cost every command 0.2 s of start-up.
     if chosen := os.environ.get("SKIFF_HOME"):
         return Path(chosen).absolute()

@@ -57,6 +57,15 @@ class Session:
         self.out.write(text)
         self.out.flush()
 
+    def write_bytes(self, data: bytes) -> None:
+        """Bytes on standard output as they are: logs need not be text."""
+        buffer = getattr(self.out, "buffer", None)
+        if buffer is None:
+            self.write(data.decode(errors="replace"))
+        else:
+            buffer.write(data)
+            buffer.flush()
+
     def warn(self, line: str) -> None:
         """A line on standard error."""
         self.out.flush()
