@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+from apiserver.filters import exchange
 from apiserver.filters.exchange import Scope, Send
+from apiserver.filters.request_info import is_long_running
 from apiserver.protocol import ChunkWriter, Connection
 from apiserver.request import Answer, Response, StreamResponse
 from machinery.api import codec
@@ -53,16 +55,19 @@ async def _stream(scope: Scope, send: Send, answer: StreamResponse, headers: lis
     connection: Connection | None = (scope.get("extensions") or {}).get("skiff")
     writer = connection.start_chunked(scope, answer.status, headers) if connection is not None else None
     if writer is not None and connection is not None:
-        await _write_direct(connection, writer, answer)
+        endless = is_long_running(exchange.of(scope).info)
+        await _write_direct(connection, writer, answer, endless=endless)
     else:
         await _send_chunks(send, answer, headers)
 
 
-async def _write_direct(connection: Connection, writer: ChunkWriter, answer: StreamResponse) -> None:
-    """The usual way: past ASGI, ended by the client's going even while no chunk comes."""
+async def _write_direct(connection: Connection, writer: ChunkWriter, answer: StreamResponse, *, endless: bool) -> None:
+    """The usual way: past ASGI. The client's going ends it while no chunk comes; so does the server's, if endless."""
     task = asyncio.current_task()
     assert task is not None
-    forget = connection.on_lost(task.cancel)
+    forget = [connection.on_lost(task.cancel)]
+    if endless:
+        forget.append(connection.on_stop(task.cancel))
     try:
         async for chunk in answer.chunks:
             writer.write(chunk)
@@ -71,11 +76,13 @@ async def _write_direct(connection: Connection, writer: ChunkWriter, answer: Str
                 break
         writer.finish()
     except asyncio.CancelledError:
-        if not connection.lost:
+        if not connection.lost and not (endless and connection.stopping):
             raise
         task.uncancel()
+        writer.finish()
     finally:
-        forget()
+        for take_back in forget:
+            take_back()
         await _close(answer)
 
 

@@ -105,6 +105,8 @@ class Connection:
         self._protocol = protocol
         self._certificate: tuple[Mapping[str, Any], bytes] | None = None
         self._on_lost: list[Callable[[], object]] = []
+        self._on_stop: list[Callable[[], object]] = []
+        self.stopping = False
         ssl_object = protocol.transport.get_extra_info("ssl_object")
         if ssl_object is not None and (der := ssl_object.getpeercert(True)):
             self._certificate = ssl_object.getpeercert(), der
@@ -123,9 +125,21 @@ class Connection:
         self._on_lost.append(callback)
         return lambda: self._on_lost.remove(callback) if callback in self._on_lost else None
 
+    def on_stop(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Call back when the server stops: what would last for ever has to end. Answers how to take it back."""
+        self._on_stop.append(callback)
+        return lambda: self._on_stop.remove(callback) if callback in self._on_stop else None
+
     def was_lost(self) -> None:
-        """The protocol says so."""
+        """The protocol says that the client is gone."""
         callbacks, self._on_lost = self._on_lost, []
+        for callback in callbacks:
+            callback()
+
+    def stop(self) -> None:
+        """The protocol says that the server stops."""
+        self.stopping = True
+        callbacks, self._on_stop = self._on_stop, []
         for callback in callbacks:
             callback()
 
@@ -174,6 +188,11 @@ class SkiffProtocol(HttpToolsProtocol):
         if self._peer is not None:
             self._peer.peer_lost()
         self._extensions["skiff"].was_lost()
+
+    def shutdown(self) -> None:
+        """The server stops: idle connections and tunnels close, streams end, other requests may finish."""
+        super().shutdown()
+        self._extensions["skiff"].stop()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client: HTTP, or a tunnel's."""

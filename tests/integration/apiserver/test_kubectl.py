@@ -93,7 +93,7 @@ def test_the_three_patches_of_kubectl_patch(server: ApiserverProcess, version: s
         pytest.param(
             ("get", "ghosts"), 'error: the server doesn\'t have a resource type "ghosts"', id="no-such-resource"
         ),
-        pytest.param(("logs", "ghost"), 'error from server (NotFound): pods "ghost" not found', id="logs-of-nothing"),
+        pytest.param(("logs", "ghost"), '(NotFound): pods "ghost" not found', id="logs-of-nothing"),
     ],
 )
 @pytest.mark.parametrize("version", VERSIONS)
