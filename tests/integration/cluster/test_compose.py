@@ -1,0 +1,87 @@
+"""docker-compose.yml on a real Docker engine: two node containers become ready and run a pod each."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster import machine
+from tests.integration.cluster.docker_engine import Engine, ensure_base_image, ensure_compose
+
+ROOT = Path(__file__).parents[3]
+PROJECT = "skiff-test"
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    found = Engine()
+    try:
+        found.start()
+        ensure_compose(found)
+        ensure_base_image(found)
+        yield found
+    finally:
+        found.stop()
+
+
+class Composed:
+    """The cluster of docker-compose.yml in a checkout of its own, so that its keys do not land in this one."""
+
+    def __init__(self, engine: Engine, checkout: Path) -> None:
+        self.engine = engine
+        self.checkout = checkout
+        port = machine.free_ports("127.0.0.1", [6443], 27443)[0]
+        engine.environment["SKIFF_PORT"] = str(port)
+
+    def compose(self, *arguments: str, check: bool = True) -> str:
+        """Run `docker compose`; what it printed."""
+        files = ["--project-name", PROJECT, "--project-directory", str(self.checkout)]
+        return self.engine.docker("compose", *files, *arguments, check=check).stdout
+
+    def skiff(self, *arguments: str, stdin: str = "") -> str:
+        """Run the command line against it."""
+        env = os.environ | {"KUBECONFIG": str(self.checkout / ".skiff" / "admin.conf"), "PYTHONPATH": str(ROOT)}
+        argv = [sys.executable, "-m", "kubectl", *arguments]
+        done = subprocess.run(argv, env=env, input=stdin, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def composed(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
+    checkout = tmp_path_factory.mktemp("compose") / "skiff"
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
+    for name in tracked.decode().split("\0")[:-1]:
+        if (ROOT / name).exists():
+            target = checkout / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+            target.chmod((ROOT / name).stat().st_mode)
+    made = Composed(engine, checkout)
+    try:
+        made.compose("build")
+        made.compose("up", "--wait", "--detach", check=False)
+        yield made
+    finally:
+        made.compose("down", "--volumes", "--timeout", "5")
+
+
+@pytest.mark.timeout(900)
+def test_the_guestbook_runs_on_both_node_containers(composed: Composed) -> None:
+    deadline = time.monotonic() + 90
+    while composed.skiff("get", "nodes", "--no-headers").split().count("Ready") != 2:
+        assert time.monotonic() < deadline, composed.compose("logs", "--tail", "40")
+        time.sleep(1)
+    composed.skiff("apply", "-f", str(ROOT / "examples" / "guestbook.yaml"))
+    composed.skiff("-n", "guestbook", "rollout", "status", "deployment/guestbook", "--timeout=90s")
+    where = composed.skiff("-n", "guestbook", "get", "pods", "-l", "app=guestbook", "-o", "wide")
+    assert "node-a" in where and "node-b" in where
+    page = composed.engine.docker(
+        "exec", f"{PROJECT}-node-a-1", "python", "-c",
+        "from urllib.request import urlopen; print(urlopen('http://172.30.98.12:30080', timeout=5).read().decode())",
+    )  # fmt: skip
+    assert "The Skiff guestbook" in page.stdout
