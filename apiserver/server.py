@@ -25,7 +25,7 @@ from apiserver.config import Config, seconds
 from apiserver.discovery import Discovery
 from apiserver.filters.in_flight import Limits
 from apiserver.following import Apply, Follower
-from apiserver.handlers import binding, reviews
+from apiserver.handlers import binding, eviction, reviews
 from apiserver.handlers.connect import Connect
 from apiserver.handlers.token import TokenRequests
 from apiserver.health import READY_ONLY, Health
@@ -229,6 +229,7 @@ def create_parts(
     pods = registry.store_for("", "v1", "pods")
     if pods is not None:
         special |= binding.Bindings(pods).table()
+        special |= eviction.Evictions(pods).table()
     issuer = None
     if config.service_account_signing_key_file and config.service_account_issuer:
         key = keys.load_private(config.service_account_signing_key_file)

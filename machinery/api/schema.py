@@ -174,7 +174,7 @@ def _used_at(shape: Shape, strategies: frozenset[str]) -> Shape:
 
 
 _TIME: Final = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d"
-_NUMBER: Final = r"(0|[1-9]\d{0,2}|[1-9]\d*(?!000)\d{3})"
+_NUMBER: Final = r"([1-9]\d{0,2}|[1-9]\d*(?!000)\d{3})"
 #: texts that are certainly canonical; 1024Mi, 29 February and the like take the slow path
 _PATTERNS: Final = {
     What.TIME: _TIME + "Z$",
@@ -268,20 +268,17 @@ class Schema:
         Raises BadRequest as upstream does: for a wrong type always, for unknown and duplicate fields when
         `field_validation` is Strict (upstream: apiserver/pkg/endpoints/handlers/rest.go, transformDecodeError).
         """
+        # before the check: pruning would make the cheap screen see a difference
+        repeated = duplicate_fields(raw, obj) if raw and field_validation != "Ignore" else []
         decoded = self.check(obj)
         if decoded.problem:
             raise self.cannot_be_handled(decoded.problem)
-        strict = self.strict_problems(decoded, obj, raw) if field_validation != "Ignore" else []
-        if strict and field_validation == "Strict":
-            raise self.cannot_be_handled("strict decoding error: " + ", ".join(strict))
-        return strict
-
-    def strict_problems(self, decoded: Decoded, obj: Json, raw: bytes) -> list[str]:
-        """`unknown field "spec.x"` and `duplicate field "y"` texts; `raw` is the JSON text, or empty."""
-        # the screen compares with the pruned object: where fields were unknown it always takes the second look
-        repeated = duplicate_fields(raw, obj) if raw else []
+        if field_validation == "Ignore":
+            return []
         texts = [f'duplicate field "{path}"' for path in repeated]
         texts += [f'unknown field "{path}"' for path in decoded.unknown]
+        if texts and field_validation == "Strict":
+            raise self.cannot_be_handled("strict decoding error: " + ", ".join(texts[:_MOST_TEXTS]))
         return texts[:_MOST_TEXTS]
 
     def cannot_be_handled(self, why: str) -> errors.BadRequest:
