@@ -5,12 +5,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 SERVER = Path(__file__).with_name("netns_server.py")
 CLIENT = Path(__file__).with_name("netns_client.py")
+RELAY = Path(__file__).with_name("netns_relay.py")
 
 
 def run(*command: str) -> str:
@@ -30,7 +31,7 @@ class Node:
     """Namespace PREFIX-n with a bridge, pods PREFIX-p1 … on it, and a neighbour PREFIX-o on its outer link.
 
     The node is 172.31.98.2 towards the neighbour's 172.31.98.1; pods are 10.211.1.11 … behind the bridge's 10.211.1.1;
-    the neighbour sends 10.211.0.0/16 and the services' 10.212.0.0/24 to the node.
+    the neighbour sends 10.211.0.0/16 and the services' 10.212.0.0/24 and 10.96.0.0/16 to the node.
     """
 
     prefix: str
@@ -72,10 +73,11 @@ class Node:
         run("ip", "-n", self.name, "addr", "add", "10.211.1.1/24", "dev", "cni0")
         run("ip", "-n", self.name, "link", "set", "cni0", "up")
         # any route will do: without one the node cannot even emit a packet to a service, and nothing could translate it
-        run("ip", "-n", self.name, "route", "add", "10.212.0.0/24", "dev", "cni0")
+        for services in ("10.212.0.0/24", "10.96.0.0/16"):
+            run("ip", "-n", self.name, "route", "add", services, "dev", "cni0")
         for number in range(1, self.pods + 1):
             self._link_pod(number)
-        # a packet that leaves where it came in makes the kernel send a redirect, which uses up the ICMP rate of a REJECT
+        # a packet that leaves where it came in makes the kernel send a redirect, which uses up the rate of a REJECT
         self.sysctl("net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.cni0.send_redirects=0")
         self.sysctl(
             "net.ipv4.ip_forward=1", "net.bridge.bridge-nf-call-iptables=1", "net.ipv4.conf.all.route_localnet=1"
@@ -96,11 +98,14 @@ class Node:
 
     def serve(self, number: int, port: int, kind: str = "tcp") -> None:
         """A server in a pod that answers with the pod's number and the client's address."""
-        command = [*inside(self.pod(number)), sys.executable, str(SERVER), kind, str(port), f"p{number}"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        self.processes.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
+        self._start([*inside(self.pod(number)), sys.executable, str(SERVER), kind, str(port), f"p{number}"])
+
+    def bring_in(self, port: int, folder: Path) -> None:
+        """Make a port of the machine's loopback reachable at the same port of the node's."""
+        socket = folder / f"{self.name}.sock"
+        socket.unlink(missing_ok=True)
+        self._start([sys.executable, str(RELAY), str(socket), str(port)])
+        self._start([*inside(self.name), sys.executable, str(RELAY), str(port), str(socket)])
 
     def ask(self, namespace: str, address: str, port: int, count: int = 1, kind: str = "tcp") -> list[str]:
         """What `count` new connections from a namespace are answered; an error's name where there is no answer."""
@@ -112,6 +117,12 @@ class Node:
         """All rules of the node's nat and filter tables."""
         return "".join(run(*inside(self.name), "iptables-save", "-t", table) for table in ("nat", "filter"))
 
+    def _start(self, command: list[str]) -> None:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        self.processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+
     def _namespaces(self) -> list[str]:
         return [self.name, self.neighbour, *(self.pod(number) for number in range(1, self.pods + 1))]
 
@@ -121,7 +132,7 @@ class Node:
         for namespace, address in ((self.name, self.address), (self.neighbour, self.neighbour_address)):
             run("ip", "-n", namespace, "addr", "add", f"{address}/24", "dev", "eth0")
             run("ip", "-n", namespace, "link", "set", "eth0", "up")
-        for network in ("10.211.0.0/16", "10.212.0.0/24"):
+        for network in ("10.211.0.0/16", "10.212.0.0/24", "10.96.0.0/16"):
             run("ip", "-n", self.neighbour, "route", "add", network, "via", self.address)
 
     def _link_pod(self, number: int) -> None:
@@ -139,10 +150,9 @@ def names(answers: Sequence[str]) -> set[str]:
     return {answer.split()[0] for answer in answers}
 
 
-def wait_until(what: str, condition: "object", seconds: float = 10.0) -> None:
-    """Poll a callable until it returns something true; raises AssertionError after `seconds`."""
+def eventually(what: str, condition: Callable[[], object], seconds: float = 15.0) -> None:
+    """Poll until the condition is true; raises AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
-    assert callable(condition)
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.05)

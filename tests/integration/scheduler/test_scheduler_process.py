@@ -1,0 +1,235 @@
+"""`python -m scheduler` against a real API server: pods get nodes, or are told why not."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from machinery.api.codec import Json
+from tests.integration.apiserver_process import ROOT, ApiserverProcess, start_apiserver
+
+PODS = "/api/v1/namespaces/default/pods"
+EVENTS = "/api/v1/namespaces/default/events"
+MERGE = {"content-type": "application/merge-patch+json"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiserverProcess]:
+    """One API server for the module; each test cleans up after itself."""
+    with start_apiserver(tmp_path_factory.mktemp("api")) as server:
+        with server.client() as client:
+            account = {"metadata": {"name": "default", "namespace": "default"}}
+            client.post("/api/v1/namespaces/default/serviceaccounts", json=account)
+        yield server
+
+
+class Cluster:
+    """What the tests do with the API."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+
+    def create(self, path: str, body: Json) -> Json:
+        answer = self.client.post(path, json=body)
+        assert answer.status_code == 201, answer.text
+        created: Json = answer.json()
+        return created
+
+    def node(self, name: str, cpu: str = "2") -> None:
+        resources = {"cpu": cpu, "memory": "4Gi", "pods": "10"}
+        labels = {"kubernetes.io/hostname": name}
+        status = {"capacity": resources, "allocatable": resources}
+        self.create("/api/v1/nodes", {"metadata": {"name": name, "labels": labels}, "status": status})
+        # admission gives new nodes the not-ready taint, which the node lifecycle controller would take away
+        self.patch(f"/api/v1/nodes/{name}", {"spec": {"taints": None}})
+
+    def pod(self, name: str, cpu: str = "100m", **spec: Any) -> Json:
+        container = {"name": "c", "image": "busybox", "resources": {"requests": {"cpu": cpu}}}
+        metadata = {"name": name, "labels": {"app": "web"}}
+        return self.create(PODS, {"metadata": metadata, "spec": {"containers": [container], **spec}})
+
+    def get(self, path: str) -> Json:
+        found: Json = self.client.get(path).json()
+        return found
+
+    def patch(self, path: str, body: Json) -> None:
+        answer = self.client.patch(path, json=body, headers=MERGE)
+        assert answer.status_code == 200, answer.text
+
+    def node_of(self, name: str) -> str:
+        placed: str = self.get(f"{PODS}/{name}")["spec"].get("nodeName", "")
+        return placed
+
+    def condition(self, name: str) -> Json:
+        conditions = self.get(f"{PODS}/{name}")["status"].get("conditions") or []
+        return next((one for one in conditions if one["type"] == "PodScheduled"), {})
+
+    def messages(self, reason: str) -> set[str]:
+        return {event["message"] for event in self.get(EVENTS)["items"] if event["reason"] == reason}
+
+    def clear(self) -> None:
+        options = {"gracePeriodSeconds": 0}
+        for pod in self.get(PODS)["items"]:
+            self.client.request("DELETE", f"{PODS}/{pod['metadata']['name']}", json=options)
+        for node in self.get("/api/v1/nodes")["items"]:
+            self.client.delete(f"/api/v1/nodes/{node['metadata']['name']}")
+
+
+@pytest.fixture
+def cluster(server: ApiserverProcess) -> Iterator[Cluster]:
+    """An empty cluster."""
+    with server.client() as client:
+        cluster = Cluster(client)
+        yield cluster
+        cluster.clear()
+
+
+@contextmanager
+def scheduler(server: ApiserverProcess, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A running scheduler, as its own user under RBAC."""
+    kubeconfig = server.kubeconfig_for("system:kube-scheduler")
+    command = [sys.executable, "-m", "scheduler", "--kubeconfig", str(kubeconfig), "--secure-port", "0", *flags]
+    with open(server.directory / "scheduler.log", "ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def running(server: ApiserverProcess) -> Iterator[subprocess.Popen[bytes]]:
+    """A scheduler without leader election."""
+    with scheduler(server, "--leader-elect=false") as process:
+        yield process
+
+
+def eventually(what: str, condition: Callable[[], object], seconds: float = 15.0) -> None:
+    """Poll until the condition is true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.1)
+
+
+@pytest.mark.usefixtures("running")
+def test_the_pods_of_a_service_land_on_both_nodes_and_events_say_so(cluster: Cluster) -> None:
+    service = {"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}}
+    cluster.create("/api/v1/namespaces/default/services", service)
+    for name in ("n1", "n2"):
+        cluster.node(name)
+    names = [f"web-{number}" for number in range(4)]
+    for name in names:
+        cluster.pod(name)
+    eventually("all placed", lambda: all(cluster.node_of(name) for name in names))
+    assert sorted(cluster.node_of(name) for name in names) == ["n1", "n1", "n2", "n2"]
+    assert cluster.condition("web-0")["status"] == "True"
+    expected = {f"Successfully assigned default/{name} to {cluster.node_of(name)}" for name in names}
+    eventually("events", lambda: expected <= cluster.messages("Scheduled"))
+    cluster.client.delete("/api/v1/namespaces/default/services/web")
+
+
+@pytest.mark.usefixtures("running")
+def test_a_pod_that_fits_nowhere_says_why_and_is_placed_once_it_fits(cluster: Cluster) -> None:
+    for name in ("n1", "n2"):
+        cluster.node(name)
+        cluster.pod(f"hog-{name}", cpu="1500m", nodeName=name)
+    cluster.pod("late", cpu="1")
+    message = (
+        "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: "
+        "2 No preemption victims found for incoming pod."
+    )
+    eventually("condition", lambda: cluster.condition("late").get("message") == message)
+    condition = cluster.condition("late")
+    assert (condition["status"], condition["reason"]) == ("False", "Unschedulable")
+    eventually("event", lambda: message in cluster.messages("FailedScheduling"))
+    cluster.client.request("DELETE", f"{PODS}/hog-n1", json={"gracePeriodSeconds": 0})
+    eventually("placed", lambda: cluster.node_of("late") == "n1")
+    assert cluster.condition("late")["status"] == "True"
+
+
+@pytest.mark.usefixtures("running")
+def test_pods_wait_for_the_first_node(cluster: Cluster) -> None:
+    cluster.pod("early")
+    eventually("told", lambda: "no nodes available to schedule pods" in cluster.messages("FailedScheduling"))
+    cluster.node("n1")
+    eventually("placed", lambda: cluster.node_of("early") == "n1")
+
+
+@pytest.mark.usefixtures("running")
+def test_gates_and_other_schedulers_names_keep_a_pod_out(cluster: Cluster) -> None:
+    cluster.node("n1")
+    cluster.pod("gated", schedulingGates=[{"name": "example.com/wait"}])
+    cluster.pod("foreign", schedulerName="another")
+    cluster.pod("ours")
+    eventually("placed", lambda: cluster.node_of("ours"))
+    assert cluster.node_of("gated") == cluster.node_of("foreign") == ""
+    cluster.patch(f"{PODS}/gated", {"spec": {"schedulingGates": None}})
+    eventually("let in", lambda: cluster.node_of("gated"))
+    assert cluster.condition("foreign") == {}
+
+
+@pytest.mark.usefixtures("running")
+def test_a_cordoned_node_gets_nothing_and_an_open_one_does(cluster: Cluster) -> None:
+    cluster.node("n1")
+    cluster.patch("/api/v1/nodes/n1", {"spec": {"unschedulable": True}})
+    cluster.pod("p")
+    eventually("told", lambda: "node(s) were unschedulable" in cluster.condition("p").get("message", ""))
+    cluster.patch("/api/v1/nodes/n1", {"spec": {"unschedulable": None, "taints": None}})
+    eventually("placed", lambda: cluster.node_of("p") == "n1")
+
+
+def test_a_scheduler_that_comes_back_counts_what_was_placed_before(server: ApiserverProcess, cluster: Cluster) -> None:
+    cluster.node("n1", cpu="1")
+    with scheduler(server, "--leader-elect=false") as first:
+        cluster.pod("one", cpu="600m")
+        eventually("placed", lambda: cluster.node_of("one"))
+        first.kill()
+    cluster.pod("two", cpu="600m")
+    with scheduler(server, "--leader-elect=false"):
+        eventually("told", lambda: "1 Insufficient cpu" in cluster.condition("two").get("message", ""))
+        assert cluster.node_of("two") == ""
+
+
+def test_only_the_leader_schedules_and_the_next_one_takes_over(server: ApiserverProcess, cluster: Cluster) -> None:
+    cluster.node("n1")
+    lease = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-scheduler"
+    quick = ("--leader-elect-retry-period", "300ms")
+    with scheduler(server, *quick) as first:
+        eventually("leader", lambda: cluster.client.get(lease).status_code == 200)
+        holder = cluster.get(lease)["spec"]["holderIdentity"]
+        assert holder.endswith(f"_{first.pid}")
+        with scheduler(server, *quick) as second:
+            cluster.pod("one")
+            eventually("placed", lambda: cluster.node_of("one"))
+            first.terminate()
+            eventually("next leader", lambda: cluster.get(lease)["spec"]["holderIdentity"].endswith(f"_{second.pid}"))
+            cluster.pod("two")
+            eventually("placed", lambda: cluster.node_of("two"))
+
+
+def test_a_second_profile_places_pods_that_ask_for_it(
+    server: ApiserverProcess, cluster: Cluster, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n"
+        "leaderElection: {leaderElect: false}\nprofiles:\n- schedulerName: default-scheduler\n- schedulerName: packed\n"
+        "  pluginConfig: [{name: NodeResourcesFit, args: {scoringStrategy: {type: MostAllocated}}}]\n"
+        "  plugins: {multiPoint: {disabled: [{name: PodTopologySpread}, {name: NodeResourcesBalancedAllocation}]}}\n"
+    )
+    for name in ("n1", "n2"):
+        cluster.node(name)
+    with scheduler(server, "--config", str(config)):
+        for number in range(4):
+            cluster.pod(f"p{number}", schedulerName="packed")
+            eventually("placed", partial(cluster.node_of, f"p{number}"))
+    assert len({cluster.node_of(f"p{number}") for number in range(4)}) == 1
