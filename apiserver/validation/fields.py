@@ -25,9 +25,9 @@ def child(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def each(items: Sequence[Any] | None, path: str) -> Iterable[tuple[Any, str]]:
+def each(items: Sequence[Any] | None, path: str) -> Sequence[tuple[Any, str]]:
     """The items of a list with their paths: `ports[0]` …"""
-    return [(item, f"{path}[{index}]") for index, item in enumerate(items or ())]
+    return [(item, f"{path}[{index}]") for index, item in enumerate(items)] if items else ()
 
 
 def satisfies(value: str, path: str, check: Check) -> list[FieldError]:

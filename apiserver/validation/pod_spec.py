@@ -59,8 +59,7 @@ def _times(spec: Json, path: str) -> list[FieldError]:
     if deadline is not None and not 1 <= deadline <= _MAX_INT32:
         text = f"must be between 1 and {_MAX_INT32}, inclusive"
         found.append(errors.invalid_value(f"{path}.activeDeadlineSeconds", deadline, text))
-    grace = spec.get("terminationGracePeriodSeconds")
-    return found + fields.non_negative(grace, f"{path}.terminationGracePeriodSeconds")
+    return found
 
 
 def _host_aliases(aliases: list[Json] | None, path: str) -> list[FieldError]:

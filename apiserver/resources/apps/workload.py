@@ -4,7 +4,7 @@ from apiserver.registry.strategy import Context
 from apiserver.resources.base import KindStrategy
 from apiserver.resources.columns import spec_of
 from apiserver.resources.core.pods.defaults import template_defaults
-from apiserver.validation import fields, metadata, pod_template, selectors
+from apiserver.validation import fields, metadata, pod_template, pod_warnings, selectors
 from machinery.api import errors
 from machinery.api import selectors as matching
 from machinery.api.codec import Json
@@ -45,6 +45,13 @@ class WorkloadStrategy(KindStrategy):
     def validate_scale_update(self, obj: Json, old: Json, context: Context) -> list[FieldError]:
         """Not below zero."""
         return metadata.check_update(obj, old) + fields.non_negative(spec_of(obj).get("replicas"), "spec.replicas")
+
+    def warnings(self, obj: Json, old: Json | None) -> list[str]:
+        """What is odd about the template, whenever it is new."""
+        template = spec_of(obj).get("template") or {}
+        if old is not None and template == spec_of(old).get("template"):
+            return []
+        return pod_warnings.check(template.get("spec") or {}, "spec.template.spec")
 
     def check(self, obj: Json) -> list[FieldError]:
         """Replicas, selector, template, then the kind's own settings."""

@@ -8,8 +8,8 @@ from typing import Final
 from apiserver.registry.strategy import Context
 from apiserver.resources.base import KindStrategy
 from apiserver.resources.core.pods.defaults import pod_defaults
-from apiserver.validation import pod_spec, pod_update
-from machinery.api import pods
+from apiserver.validation import pod_spec, pod_update, pod_warnings
+from machinery.api import meta, names, pods
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
@@ -62,6 +62,15 @@ class PodStrategy(KindStrategy):
     def check_status(self, obj: Json, old: Json) -> list[FieldError]:
         """Ended containers stay ended."""
         return pod_update.check_status(obj, old)
+
+    def warnings(self, obj: Json, old: Json | None) -> list[str]:
+        """On create only, as upstream does."""
+        if old is not None:
+            return []
+        complaints = names.is_dns_label(meta.name_of(obj))
+        text = "this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended"
+        found = [f"metadata.name: {text}: [{' '.join(complaints)}]"] if complaints else []
+        return found + pod_warnings.check(obj.get("spec") or {}, "spec")
 
     def grace_seconds(self, obj: Json, asked: int | None) -> int | None:
         """What was asked, else what the spec says; no waiting where nothing can be running."""
