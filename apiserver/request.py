@@ -1,4 +1,4 @@
-"""What a handler sees of one request and what it gives back. Parsing of paths is filters/request_info, writing is app."""
+"""What a handler sees of one request and what it gives back. Paths are parsed by filters/request_info; app writes."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -88,7 +88,7 @@ class Response:
 
 @dataclass(slots=True)
 class StreamResponse:
-    """An answer in chunks: lists, watches, logs. The writer yields to the loop between chunks and stops when the client goes."""
+    """An answer in chunks: lists, watches, logs. The writer yields between chunks and stops when the client goes."""
 
     chunks: AsyncIterator[bytes]
     status: int = 200

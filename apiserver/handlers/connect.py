@@ -195,7 +195,7 @@ def choose_container(wanted: str, pod: Json) -> str:
         if wanted not in names:
             raise errors.BadRequest(f"container {wanted} is not valid for pod {pod_name}")
         return wanted
-    main = spec.get("containers") or ()
+    main: list[Json] = spec.get("containers") or []
     if len(main) == 1:
         return str(main[0]["name"])
     choices = f", choose one of: [{' '.join(names)}]" if main else ""

@@ -1,6 +1,6 @@
 """Questions to the authenticator and the authorizers, asked as objects that are never stored.
 
-TokenReview, SelfSubjectReview; SubjectAccessReview, its Local and Self forms, SelfSubjectRulesReview. Each echoes its spec.
+TokenReview, SelfSubjectReview; SubjectAccessReview, its Local and Self forms; SelfSubjectRulesReview. Specs are echoed.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
