@@ -88,7 +88,7 @@ def show_page(config: ClusterConfig, progress: Progress) -> None:
                 answer = http.get(url)
             except httpx.HTTPError:
                 return None
-            return answer if answer.status_code == 200 and "Guestbook" in answer.text else None
+            return answer if answer.status_code == 200 and "<h1>" in answer.text else None
 
         with progress.step("The page answers") as step:
             page = wait_for(look, url, 30)
