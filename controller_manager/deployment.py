@@ -11,6 +11,7 @@ from typing import Final
 from controller_manager import deployment_revisions as revisions
 from controller_manager import deployment_rolling as rolling
 from controller_manager import deployment_status as statuses
+from controller_manager import indices
 from controller_manager.claims import Claimer, selector_of
 from controller_manager.deployment_rolling import Resize
 from controller_manager.deployment_status import Rollout
@@ -47,6 +48,8 @@ class DeploymentController:
         )
         informers.watch(kinds.REPLICA_SETS, on_change=self._orphan_appeared)
         self._pods = informers.watch(kinds.PODS, on_change=self._pod_gone)
+        indices.index_by_controller(self._replica_sets)
+        indices.index_by_controller(self._pods)
 
     async def reconcile(self, key: ObjectKey) -> float | None:
         """One look at one Deployment; seconds until its progress deadline, while it progresses."""
@@ -56,7 +59,7 @@ class DeploymentController:
         if selector_of(deployment).empty:
             await self._refuse(deployment)
             return None
-        replica_sets = await self._claimer.claim(deployment, self._replica_sets.in_namespace(key.namespace))
+        replica_sets = await self._claimer.claim(deployment, indices.held_or_orphaned(self._replica_sets, deployment))
         before = deployment.get("status") or {}, meta.annotations_of(deployment)
         deployment = self._with_condition(deployment, statuses.paused_condition(deployment))
         if meta.is_being_deleted(deployment):
@@ -95,7 +98,7 @@ class DeploymentController:
         resizes: list[Resize] = []
         if not rolling.is_rolling(deployment):
             resizes = rolling.to_zero(old)
-        if not resizes and (rolling.is_rolling(deployment) or not self._pods_left(deployment, new, old)):
+        if not resizes and (rolling.is_rolling(deployment) or not self._pods_left(old)):
             deployment, new = await self._ensure_new(deployment, new, old)
             if new is not None:
                 resizes = rolling.plan_rolling(deployment, new, old)
@@ -107,13 +110,10 @@ class DeploymentController:
         rollout = Rollout(deployment, new, old)
         return deployment, statuses.status_of(rollout, self._clock.now(), estimate_progress=True)
 
-    def _pods_left(self, deployment: Json, new: Json | None, old: Sequence[Json]) -> bool:
+    def _pods_left(self, old: Sequence[Json]) -> bool:
         """Whether pods of former templates still run: Recreate waits for their end, not only for their deletion."""
-        former = {meta.uid_of(rs) for rs in old}
-        in_namespace = self._pods.in_namespace(meta.namespace_of(deployment))
-        return any(
-            (meta.controller_of(pod) or {}).get("uid") in former and not pods.is_terminal(pod) for pod in in_namespace
-        )
+        former = (pod for rs in old for pod in indices.controlled_by(self._pods, meta.uid_of(rs)))
+        return any(not pods.is_terminal(pod) for pod in former)
 
     # --- the ReplicaSet of the current template ---------------------------------------------------------------------
 

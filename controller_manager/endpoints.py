@@ -169,9 +169,7 @@ class EndpointsController:
             raise
 
     def _pod_changed(self, old: Json | None, new: Json | None) -> None:
-        namespace = meta.namespace_of(new or old or {})
-        for service in self._services.in_namespace(namespace):
-            selector = service_ports.selector_of(service)
-            terms = LabelSelector.from_labels(selector)
-            if selector and any(obj is not None and terms.matches(meta.labels_of(obj)) for obj in (old, new)):
-                self.queue.add(meta.key_of(service))
+        if service_ports.matters(old) != service_ports.matters(new):
+            for service in self._services.in_namespace(meta.namespace_of(new or old or {})):
+                if service_ports.selects_either(service, old, new):
+                    self.queue.add(meta.key_of(service))

@@ -11,7 +11,7 @@ from controller_manager import service_ports
 from controller_manager.endpointslice_plan import MANAGED_BY, MANAGER, SERVICE_NAME, SlicePlan, plan_slices
 from machinery.aio.clock import REAL, Clock
 from machinery.aio.workqueue import WorkQueue
-from machinery.api import errors, kinds, meta
+from machinery.api import errors, kinds, meta, pods
 from machinery.api.codec import Json
 from machinery.api.names import ObjectKey
 from machinery.api.selectors import LabelSelector
@@ -49,13 +49,14 @@ class EndpointSliceController:
         if service is None or meta.is_being_deleted(service):
             self._unseen.pop(key, None)
             return None  # its slices are the garbage collector's
-        if not service_ports.selector_of(service):
+        if not service_ports.selector_of(service) or service["spec"].get("type") == "ExternalName":
             return None
         if self._cache_lags(key):
             return 0.5  # the slice's own event brings the key sooner
         terms = LabelSelector.from_labels(service_ports.selector_of(service))
         members = [pod for pod in self._pods.in_namespace(key.namespace) if terms.matches(meta.labels_of(pod))]
-        nodes = {meta.name_of(node): node for node in self._nodes.list()}
+        names = {pods.node_of(pod) for pod in members}
+        nodes = {name: node for name in names if (node := self._nodes.get(ObjectKey("", name))) is not None}
         existing = self._slices.by_index(SERVICE_NAME, str(key))
         await self._carry_out(service, plan_slices(service, members, nodes, existing))
         return None
@@ -105,11 +106,10 @@ class EndpointSliceController:
         self.queue.add(key)
 
     def _pod_changed(self, old: Json | None, new: Json | None) -> None:
-        for service in self._services.in_namespace(meta.namespace_of(new or old or {})):
-            selector = service_ports.selector_of(service)
-            terms = LabelSelector.from_labels(selector)
-            if selector and any(obj is not None and terms.matches(meta.labels_of(obj)) for obj in (old, new)):
-                self.queue.add(meta.key_of(service))
+        if service_ports.matters(old) != service_ports.matters(new):
+            for service in self._services.in_namespace(meta.namespace_of(new or old or {})):
+                if service_ports.selects_either(service, old, new):
+                    self.queue.add(meta.key_of(service))
 
     def _node_changed(self, old: Json | None, new: Json | None) -> None:
         if old is not None and new is not None and meta.labels_of(old) == meta.labels_of(new):

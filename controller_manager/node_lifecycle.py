@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from controller_manager import node_health
+from controller_manager import indices, node_health
 from controller_manager.node_health import EvictionRates, Health, TokenBucket, ZoneState
 from machinery.aio.clock import REAL, Clock
 from machinery.aio.tasks import every
@@ -20,12 +20,12 @@ from machinery.api.names import ObjectKey
 from machinery.client.controller import enqueue_itself, ignore_not_found, run_controller
 from machinery.client.events import EventRecorder
 from machinery.client.informer import Informers
-from machinery.client.rest import Client
+from machinery.client.rest import STRATEGIC_PATCH, Client
 
 logger = logging.getLogger(__name__)
 
 _LEASES: Final = "kube-node-lease"
-_BY_NODE: Final = "spec.nodeName"
+_CHECKS_AT_ONCE: Final = 8
 _LABEL_PAIRS: Final = (
     ("kubernetes.io/os", "beta.kubernetes.io/os"),
     ("kubernetes.io/arch", "beta.kubernetes.io/arch"),
@@ -64,7 +64,7 @@ class NodeLifecycleController:
         self._nodes = informers.watch(kinds.NODES, on_change=enqueue_itself(self.queue))
         self._leases = informers.watch(kinds.LEASES, namespace=_LEASES)
         self._pods = informers.watch(kinds.PODS)
-        self._pods.add_index(_BY_NODE, lambda pod: [pods.node_of(pod)] if pods.node_of(pod) else [])
+        indices.index_by_node(self._pods)
 
     async def run(self, workers: int) -> None:
         """Both loops, for ever."""
@@ -100,20 +100,24 @@ class NodeLifecycleController:
         """One pass: signs of life, conditions, taints, zones."""
         everyone = self._nodes.list()
         self._note_arrivals(everyone)
+        at_once = asyncio.Semaphore(_CHECKS_AT_ONCE)
+        checked = await asyncio.gather(*(self._check_safely(node, at_once) for node in everyone))
+        current = [node for node in checked if node is not None]
         ready_by_zone: dict[str, list[bool]] = {}
-        current: list[Json] = []
-        for node in everyone:
-            try:
-                node = await self._check(node)
-            except (errors.StatusError, OSError) as problem:  # the other nodes must not wait for this one
-                logger.warning("node %s: %s; again in the next pass", meta.name_of(node), problem)
-                continue
-            current.append(node)
+        for node in current:
             if node_health.EXCLUDED_FROM_DISRUPTION not in meta.labels_of(node):
                 ready_by_zone.setdefault(node_health.zone_of(node), []).append(nodes.is_ready(node))
         await self._handle_disruption(current, ready_by_zone)
         for node in current:
             await self._taint(node)
+
+    async def _check_safely(self, node: Json, at_once: asyncio.Semaphore) -> Json | None:
+        async with at_once:
+            try:
+                return await self._check(node)
+            except (errors.StatusError, OSError) as problem:  # the other nodes must not wait for this one
+                logger.info("node %s: %s; again in the next pass", meta.name_of(node), problem)
+                return None
 
     def _note_arrivals(self, everyone: Sequence[Json]) -> None:
         present = {meta.name_of(node): node for node in everyone}
@@ -158,20 +162,21 @@ class NodeLifecycleController:
         """Ready=False for the pods of a silent node, so that they leave the endpoints."""
         name = meta.name_of(node)
         if not nodes.is_ready(node):
-            for pod in self._pods.by_index(_BY_NODE, name):
+            for pod in indices.on_node(self._pods, name):
                 if pods.is_ready(pod):
                     await self._mark_pod(pod)
         self._marking.discard(name)
 
     async def _mark_pod(self, pod: Json) -> None:
-        status = pod["status"]
-        not_ready = {**(pods.ready_condition(pod) or {}), "status": "False"}
-        conditions = meta.set_condition(status["conditions"], not_ready, self._now())
+        not_ready = {"type": "Ready", "status": "False", "lastTransitionTime": self._now()}
+        patch = {"metadata": {"uid": meta.uid_of(pod)}, "status": {"conditions": [not_ready]}}
+        key = meta.key_of(pod)
         self._events.event(pod, kinds.PODS, "Warning", "NodeNotReady", "Node is not ready")
-        try:
-            await self._client.update_status(kinds.PODS, {**pod, "status": {**status, "conditions": conditions}})
-        except errors.NotFound:
-            return
+        await ignore_not_found(
+            self._client.patch(
+                kinds.PODS, key.name, key.namespace, patch, content_type=STRATEGIC_PATCH, subresource="status"
+            )
+        )
 
     async def _taint(self, node: Json) -> None:
         taints = node_health.plan_no_execute(node, self._now())

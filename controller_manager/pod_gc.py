@@ -20,9 +20,6 @@ from machinery.client.rest import STRATEGIC_PATCH, Client
 
 logger = logging.getLogger(__name__)
 
-_PERIOD: Final = 20.0
-_QUARANTINE: Final = 40.0
-"""Seconds a node must be missing before its pods are looked at: caches of pods and nodes are not in step."""
 _OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
 _ORPHANED: Final = {
     "type": "DisruptionTarget",
@@ -30,6 +27,18 @@ _ORPHANED: Final = {
     "reason": "DeletionByPodGC",
     "message": "PodGC: node no longer exists",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many ended pods are kept, and times in seconds.
+
+    A node must be missing for `quarantine` before its pods are looked at: caches of pods and nodes are not in step.
+    """
+
+    terminated_pods: int = 12500
+    period: float = 20.0
+    quarantine: float = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +88,14 @@ def _created(pod: Json) -> str:
 
 
 class PodGC:
-    """A pass over all pods each twenty seconds."""
+    """A pass over all pods each few seconds."""
 
     name = "pod-garbage-collector-controller"
 
-    def __init__(self, client: Client, informers: Informers, threshold: int, clock: Clock = REAL) -> None:
+    def __init__(self, client: Client, informers: Informers, limits: Limits, clock: Clock = REAL) -> None:
         self._client = client
         self._informers = informers
-        self._threshold = threshold
+        self._limits = limits
         self._clock = clock
         self._missing: dict[str, float] = {}
         self._pods = informers.watch(kinds.PODS)
@@ -95,7 +104,7 @@ class PodGC:
     async def run(self) -> None:
         """Pass after pass, for ever."""
         await self._informers.wait_for_sync()
-        await every(_PERIOD, self.name, self.collect, clock=self._clock)
+        await every(self._limits.period, self.name, self.collect, clock=self._clock)
 
     async def collect(self) -> None:
         """One pass."""
@@ -103,7 +112,7 @@ class PodGC:
         by_name = {meta.name_of(node): node for node in self._nodes.list()}
         gone = await self._gone_nodes({pods.node_of(pod) for pod in everyone} - {""} - by_name.keys())
         doomed = [
-            *plan_terminated(everyone, self._threshold),
+            *plan_terminated(everyone, self._limits.terminated_pods),
             *plan_out_of_service(everyone, by_name),
             *plan_orphaned(everyone, gone),
             *plan_unscheduled(everyone),
@@ -116,7 +125,7 @@ class PodGC:
         self._missing = {name: self._missing.get(name, now) for name in missing}
         gone = set()
         for name, since in self._missing.items():
-            if now - since >= _QUARANTINE and not await self._exists(name):
+            if now - since >= self._limits.quarantine and not await self._exists(name):
                 gone.add(name)
         return gone
 

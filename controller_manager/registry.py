@@ -19,7 +19,7 @@ from controller_manager.namespace import NamespaceController
 from controller_manager.node_health import EvictionRates
 from controller_manager.node_ipam import CIDRPool, NodeIPAMController
 from controller_manager.node_lifecycle import NodeLifecycleController, Periods
-from controller_manager.pod_gc import PodGC
+from controller_manager.pod_gc import Limits, PodGC
 from controller_manager.replicaset import ReplicaSetController
 from controller_manager.root_ca_publisher import RootCAPublisher
 from controller_manager.service_account_tokens import TokensController, TokenSigner
@@ -168,7 +168,7 @@ def _taint_eviction(context: Context) -> Work:
 
 def _pod_gc(context: Context) -> Work:
     client = context.client_for("pod-garbage-collector")
-    return PodGC(client, context.informers, context.flags.terminated_pod_gc_threshold).run
+    return PodGC(client, context.informers, Limits(context.flags.terminated_pod_gc_threshold)).run
 
 
 def _garbage_collector(context: Context) -> Work:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from controller_manager import indices
 from controller_manager.claims import Claimer, selector_of
 from controller_manager.expectations import Expectations
 from controller_manager.pod_control import PodControl, in_slow_start, is_namespace_terminating
@@ -63,6 +64,8 @@ class ReplicaSetController:
         self._expectations = Expectations(clock)
         self._replica_sets = informers.watch(kinds.REPLICA_SETS, on_change=enqueue_itself(self.queue))
         self._pods = informers.watch(kinds.PODS, on_change=self._pod_changed)
+        indices.index_by_controller(self._replica_sets)
+        indices.index_by_controller(self._pods)
 
     async def reconcile(self, key: ObjectKey) -> float | None:
         """One look at one ReplicaSet; seconds until a pod may have become available, if one is about to."""
@@ -71,8 +74,7 @@ class ReplicaSetController:
             self._expectations.forget(key)
             return None  # its pods are the garbage collector's
         satisfied = self._expectations.satisfied(key)
-        in_namespace = self._pods.in_namespace(key.namespace)
-        candidates = [pod for pod in in_namespace if not pods.is_terminal(pod)]
+        candidates = [pod for pod in indices.held_or_orphaned(self._pods, rs) if not pods.is_terminal(pod)]
         claimed = await self._claimer.claim(rs, candidates)
         held = [pod for pod in claimed if pods.is_active(pod)]
         problem = None
@@ -85,19 +87,16 @@ class ReplicaSetController:
         return seconds_to_availability(rs, held, self._clock.now())
 
     def _plan(self, rs: Json, held: Sequence[Json]) -> ReplicaPlan:
-        return plan_replicas(rs["spec"].get("replicas", 1), held, self._related(rs), self._clock.now().timestamp())
+        wanted = rs["spec"].get("replicas", 1)
+        related = self._related(rs) if wanted < len(held) else ()
+        return plan_replicas(wanted, held, related, self._clock.now().timestamp())
 
     def _related(self, rs: Json) -> list[Json]:
         """Active pods of all ReplicaSets of the same owner: nodes that hold more of them lose theirs first."""
         owner = meta.controller_of(rs)
-        siblings = [
-            other
-            for other in self._replica_sets.in_namespace(meta.namespace_of(rs))
-            if owner is not None and (meta.controller_of(other) or {}).get("uid") == owner.get("uid")
-        ] or [rs]
-        uids = {meta.uid_of(sibling) for sibling in siblings}
-        everyone = self._pods.in_namespace(meta.namespace_of(rs))
-        return [p for p in everyone if (meta.controller_of(p) or {}).get("uid") in uids and pods.is_active(p)]
+        siblings = indices.controlled_by(self._replica_sets, owner["uid"]) if owner is not None else [rs]
+        everyone = (pod for sibling in siblings for pod in indices.controlled_by(self._pods, meta.uid_of(sibling)))
+        return [pod for pod in everyone if pods.is_active(pod)]
 
     async def _carry_out(self, rs: Json, plan: ReplicaPlan) -> errors.StatusError | OSError | None:
         if plan.create:

@@ -7,6 +7,7 @@ from typing import Final
 
 from machinery.api import meta, pods
 from machinery.api.codec import Json
+from machinery.api.selectors import LabelSelector
 
 TRIGGER_TIME: Final = "endpoints.kubernetes.io/last-change-trigger-time"
 HEADLESS_LABEL: Final = "service.kubernetes.io/headless"
@@ -71,6 +72,25 @@ def pod_reference(pod: Json) -> Json:
     """The targetRef of an endpoint."""
     key = meta.key_of(pod)
     return {"kind": "Pod", "namespace": key.namespace, "name": key.name, "uid": meta.uid_of(pod)}
+
+
+def matters(pod: Json | None) -> tuple[object, ...] | None:
+    """What endpoints show of a pod: as long as this stays, no Service need be looked at because of it."""
+    if pod is None:
+        return None
+    metadata, spec = meta.metadata_of(pod), pod["spec"]
+    return (
+        (meta.uid_of(pod), dict(meta.labels_of(pod)), bool(metadata.get("deletionTimestamp"))),
+        (pods.node_of(pod), spec.get("hostname"), spec.get("subdomain")),
+        (pods.is_ready(pod), pods.is_terminal(pod), pod_ips(pod)),
+    )
+
+
+def selects_either(service: Json, old: Json | None, new: Json | None) -> bool:
+    """Whether a Service's selector matches a pod as it was or as it is."""
+    selector = selector_of(service)
+    terms = LabelSelector.from_labels(selector)
+    return bool(selector) and any(pod is not None and terms.matches(meta.labels_of(pod)) for pod in (old, new))
 
 
 def trigger_time(service: Json, members: list[Json]) -> str:

@@ -5,23 +5,23 @@ together, not from the taint's timeAdded: a controller that comes back after an 
 that has long recovered still runs.
 """
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Final
 
+from controller_manager import indices
 from machinery.aio.clock import REAL, Clock
 from machinery.aio.workqueue import WorkQueue
 from machinery.api import errors, kinds, meta, nodes, pods, times
 from machinery.api.codec import Json
 from machinery.api.names import ObjectKey
-from machinery.client.controller import ignore_not_found
 from machinery.client.events import EventRecorder
 from machinery.client.informer import Informers
-from machinery.client.rest import Client
+from machinery.client.rest import STRATEGIC_PATCH, Client
 
 logger = logging.getLogger(__name__)
 
-_BY_NODE: Final = "spec.nodeName"
 _DISRUPTION: Final = {
     "type": "DisruptionTarget",
     "status": "True",
@@ -62,7 +62,7 @@ class TaintEvictionController:
         self._running: dict[ObjectKey, tuple[str, float]] = {}
         self._nodes = informers.watch(kinds.NODES, on_change=self._node_changed)
         self._pods = informers.watch(kinds.PODS, on_change=self._pod_changed)
-        self._pods.add_index(_BY_NODE, lambda pod: [pods.node_of(pod)] if pods.node_of(pod) else [])
+        indices.index_by_node(self._pods)
 
     async def reconcile(self, key: ObjectKey) -> float | None:
         """One look at one pod; seconds until its toleration runs out."""
@@ -92,17 +92,15 @@ class TaintEvictionController:
     async def _evict(self, key: ObjectKey, pod: Json) -> None:
         logger.info("evicting %s from node %s", key, pods.node_of(pod))
         self._record(pod, f"Marking for deletion Pod {key}")
-        try:
-            fresh = await self._client.get(kinds.PODS, key.name, key.namespace)
-        except errors.NotFound:
-            return
-        if meta.uid_of(fresh) != meta.uid_of(pod):
-            return
-        status = fresh.get("status") or {}
-        conditions = meta.set_condition(status.get("conditions"), _DISRUPTION, times.rfc3339(self._clock.now()))
-        if conditions != status.get("conditions"):
-            await self._client.update_status(kinds.PODS, {**fresh, "status": {**status, "conditions": conditions}})
-        await ignore_not_found(self._client.delete(kinds.PODS, key.name, key.namespace, uid=meta.uid_of(pod)))
+        now = times.rfc3339(self._clock.now())
+        conditions = [{**_DISRUPTION, "lastTransitionTime": now}]
+        patch = {"metadata": {"uid": meta.uid_of(pod)}, "status": {"conditions": conditions}}
+        with contextlib.suppress(errors.NotFound):
+            if not meta.condition_is_true(pod, _DISRUPTION["type"]):
+                await self._client.patch(
+                    kinds.PODS, key.name, key.namespace, patch, content_type=STRATEGIC_PATCH, subresource="status"
+                )
+            await self._client.delete(kinds.PODS, key.name, key.namespace, uid=meta.uid_of(pod))
         self._running.pop(key, None)
 
     def _record(self, pod: Json, message: str) -> None:
@@ -110,7 +108,7 @@ class TaintEvictionController:
 
     def _node_changed(self, old: Json | None, new: Json | None) -> None:
         if no_execute(old) != no_execute(new):
-            for pod in self._pods.by_index(_BY_NODE, meta.name_of(new or old or {})):
+            for pod in indices.on_node(self._pods, meta.name_of(new or old or {})):
                 self.queue.add(meta.key_of(pod))
 
     def _pod_changed(self, old: Json | None, new: Json | None) -> None:

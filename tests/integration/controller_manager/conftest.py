@@ -1,5 +1,6 @@
 """One API server and one controller manager for all tests of this folder, two living nodes and a namespace per test."""
 
+import zlib
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -33,6 +34,6 @@ async def world(
     server: ApiserverProcess, manager: ControllerManagerProcess, request: pytest.FixtureRequest
 ) -> AsyncIterator[World]:
     """A namespace of its own, two nodes of its own, and ways to look at them."""
-    name = f"t{abs(hash(request.node.name)) % 10**8}"
+    name = f"t{zlib.crc32(request.node.name.encode()):x}"
     async with Client(load_kubeconfig(server.kubeconfig)) as client, World(client, name) as made:
         yield made

@@ -64,7 +64,7 @@ class ControllerManagerProcess:
             *("--service-account-private-key-file", str(self._server.directory / "pki" / "sa.key")),
             *("--allocate-node-cidrs=true", "--cluster-cidr=10.244.0.0/16", "--service-cluster-ip-range=10.96.0.0/16"),
             *("--node-monitor-period=500ms", "--node-monitor-grace-period=3s", "--node-eviction-rate=10"),
-            *("--leader-elect-lease-duration=3s", "--leader-elect-renew-deadline=2s"),
+            *("--leader-elect-lease-duration=8s", "--leader-elect-renew-deadline=6s"),
             *("--leader-elect-retry-period=200ms", "--v=4"),
             *self._extra,
         ]

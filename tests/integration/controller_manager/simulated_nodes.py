@@ -1,6 +1,7 @@
 """Nodes for tests of controllers: they take pods, call them ready, end them, and fall silent. No kubelet."""
 
 import asyncio
+import contextlib
 from itertools import count
 
 from machinery.api import errors, kinds, meta, pods, times
@@ -48,7 +49,8 @@ class SimulatedNodes:
     async def _heartbeats(self) -> None:
         while True:
             for name in sorted(self.alive):
-                await self._report(name)
+                with contextlib.suppress(errors.NotFound, errors.Conflict, OSError):
+                    await self._report(name)
             await asyncio.sleep(0.5)
 
     async def _report(self, name: str) -> None:
@@ -79,8 +81,8 @@ class SimulatedNodes:
     async def _play(self, pod: Json) -> None:
         try:
             await self._step(pod)
-        except (errors.NotFound, errors.Conflict):
-            return  # it has changed meanwhile: the next round sees how
+        except (errors.NotFound, errors.Conflict, errors.AlreadyExists, OSError):
+            return  # it has changed meanwhile, or the server is not there: the next round sees how it is
         except errors.StatusError as problem:
             self.failures.append(str(problem))
 

@@ -4,6 +4,7 @@ import signal
 
 from machinery.api import kinds, meta
 from machinery.api.codec import Json
+from tests.integration.apiserver_process import ApiserverProcess
 from tests.integration.controller_manager.process import ControllerManagerProcess
 from tests.integration.controller_manager.world import World
 
@@ -176,6 +177,21 @@ async def test_a_deleted_pod_is_replaced_and_a_relabelled_one_released(world: Wo
     await world.eventually(two_new_ones)
     released = await world.client.get(kinds.PODS, meta.name_of(two), world.namespace)
     assert meta.owners_of(released) == ()
+
+
+async def test_an_api_server_killed_in_the_middle_of_a_rollout_delays_it_only(
+    world: World, server: ApiserverProcess
+) -> None:
+    await world.deploy(replicas=4)
+    await world.rolled_out()
+    before = {meta.uid_of(pod) for pod in await world.running()}
+    server.stop(signal.SIGKILL)
+    server.start()
+    assert {meta.uid_of(pod) for pod in await world.running()} == before
+    await world.set_image("web:2")
+    server.stop(signal.SIGKILL)
+    server.start()
+    await world.rolled_out(seconds=30)
 
 
 async def test_a_manager_killed_in_the_middle_of_a_rollout_finishes_it_when_it_is_back(
