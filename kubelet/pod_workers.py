@@ -23,7 +23,7 @@ from typing import Final, Protocol
 
 from kubelet import admission, container_config, environment, pod_actions, pod_files, pod_status
 from kubelet.cgroups import Cgroups
-from kubelet.cri.client import RuntimeProblem
+from kubelet.cri.client import RuntimeDown, RuntimeProblem
 from kubelet.pod_events import WARNING, PodEvents
 from kubelet.pod_files import NodeFolders
 from kubelet.pod_runtime import Outcome, PodRuntime, SandboxProblem, Step
@@ -180,6 +180,9 @@ class PodWorker:
             delay = await self._work()
             self._failures = 0
             return delay
+        except RuntimeDown as problem:
+            logger.debug("pod %s (%s): %s", meta.key_of(self.pod), self.state.value, problem)
+            return _RETRY  # one line about it is said by runtime_health, not one per pod
         except (RuntimeProblem, SandboxProblem, OSError, errors.StatusError) as problem:
             logger.info("pod %s (%s): %s", meta.key_of(self.pod), self.state.value, problem)
         except Exception:  # one pod's surprise must not end the node's other pods; it is tried again
@@ -226,11 +229,20 @@ class PodWorker:
         if not record.sandboxes and not pods.is_static(self.pod):
             rejection = admission.admit(self.pod, self._others(self.uid), node.node(), node.allocatable())
             if rejection is not None:
-                self._parts.events.pod(self.pod, WARNING, rejection.reason, rejection.message)
-                self.stop(Stop(grace=0, reason=rejection.reason, message=rejection.message))
+                self._reject(rejection)
                 return False
         self._admitted = True
         return True
+
+    def _reject(self, rejection: admission.Rejection) -> None:
+        """The pod fails before anything of it was begun: there are no containers to speak of."""
+        parts = self._parts
+        parts.events.pod(self.pod, WARNING, rejection.reason, rejection.message)
+        status = {"phase": "Failed", "reason": rejection.reason, "message": rejection.message}
+        quality = pods.qos_class(self.pod)
+        parts.statuses.set(self.pod, {**status, "qosClass": quality, "startTime": times.rfc3339(parts.clock.now())})
+        self._was_over = True
+        self.stop(Stop(grace=0, reason=rejection.reason, message=rejection.message))
 
     def _overdue(self) -> bool:
         left = self._seconds_left()

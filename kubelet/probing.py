@@ -41,13 +41,20 @@ class Prober:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        # A kept connection would prove that the old one still works, not that a new one does.
-        limits = httpx.Limits(max_keepalive_connections=0)
-        self._http = httpx.AsyncClient(verify=False, limits=limits, trust_env=False)
+        self._http: httpx.AsyncClient | None = None
 
     async def close(self) -> None:
         """Drop the HTTP client."""
-        await self._http.aclose()
+        if self._http is not None:
+            await self._http.aclose()
+
+    def _client(self) -> httpx.AsyncClient:
+        """Made when first needed: its TLS context costs 20 ms, and simulated nodes come in thousands."""
+        if self._http is None:
+            # A kept connection would prove that the old one still works, not that a new one does.
+            limits = httpx.Limits(max_keepalive_connections=0)
+            self._http = httpx.AsyncClient(verify=False, limits=limits, trust_env=False)
+        return self._http
 
     async def check(self, probe: Json, target: Target) -> Outcome:
         """Carry out a probe (or a lifecycle handler of the same shape) once; raises RuntimeProblem for exec."""
@@ -98,7 +105,7 @@ class Prober:
     async def _status(self, url: str, headers: list[tuple[str, str]]) -> int:
         host = httpx.URL(url).host
         for _ in range(10):
-            async with self._http.stream("GET", url, headers=headers, timeout=None) as response:
+            async with self._client().stream("GET", url, headers=headers, timeout=None) as response:
                 location = response.next_request.url if response.next_request else None
                 if location is None or location.host != host:
                     return response.status_code

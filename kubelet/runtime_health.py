@@ -45,6 +45,7 @@ class RuntimeHealth:
             if self._last_good is None or self._clock.monotonic() - self._last_good > _PATIENCE:
                 self.problem = "container runtime is down"
         if before != (self.problem, self.network_problem):
+            logger.info("%s", self.problem or self.network_problem_of_node or "the container runtime is ready")
             self._on_change()
 
     async def _ask(self) -> None:

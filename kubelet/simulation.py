@@ -5,6 +5,7 @@ Many nodes share one connection's watches: a watch of all pods and one of all no
 
 import ipaddress
 import itertools
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -97,10 +98,12 @@ def simulated_kubelet(config: KubeletConfig, identity: NodeIdentity, client: Cli
 def _addresses(name: str, watches: SharedWatches) -> Callable[[], str]:
     """Addresses out of the node's pod CIDR, round and round."""
     numbers = itertools.count(2)
+    number = zlib.crc32(name.encode())
+    fallback = f"10.{128 + (number >> 8) % 128}.{number % 256}.0/24"  # until somebody gives the node a pod CIDR
     shown = watches.watch(NODES)
 
     def next_ip() -> str:
-        cidr = nodes.pod_cidr_of(shown.get(ObjectKey("", name)) or {}) or "10.255.0.0/16"
+        cidr = nodes.pod_cidr_of(shown.get(ObjectKey("", name)) or {}) or fallback
         network = ipaddress.ip_network(cidr)
         return str(network[next(numbers) % max(network.num_addresses - 3, 1) + 1])
 

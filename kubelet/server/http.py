@@ -85,12 +85,14 @@ Handler = Callable[[Request], Awaitable[Answer]]
 async def serve(handler: Handler, address: str, port: int, tls: ssl.SSLContext | None) -> None:
     """Serve until cancelled; raises OSError when the address is taken."""
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _Connection(handler, reader, writer).serve()
+    async with asyncio.TaskGroup() as group:
 
-    server = await asyncio.start_server(connected, address, port, ssl=tls)
-    async with server:
-        await server.serve_forever()
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            group.create_task(_Connection(handler, reader, writer).serve(), name="connection")
+
+        server = await asyncio.start_server(connected, address, port, ssl=tls)
+        async with server:
+            await server.serve_forever()
 
 
 class _Connection:
