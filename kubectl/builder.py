@@ -12,7 +12,7 @@ from kubectl.discovery import ApiResource, Discovery
 from kubectl.flags import Args
 from kubectl.problems import CliError
 from kubectl.session import Session
-from machinery.api import meta
+from machinery.api import errors, meta
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
 
@@ -124,9 +124,25 @@ async def targets(session: Session, words: Sequence[str], wanted: Wanted) -> lis
 
 async def listed(session: Session, listing: Listing) -> list[Target]:
     """The objects of a listing as targets that carry what the server said."""
-    answer = await session.call("GET", listing.path, params=listing.params)
+    answer = await list_page(session, listing, listing.params)
     items = [typed(item, answer) for item in answer.get("items") or ()]
     return [Target(listing.resource, meta.namespace_of(item), meta.name_of(item), item) for item in items]
+
+
+async def list_page(
+    session: Session, listing: Listing, params: dict[str, str], headers: dict[str, str] | None = None
+) -> Json:
+    """One page of a listing; a refusal says what was looked for (upstream: resource.EnhanceListError)."""
+    try:
+        return await session.call("GET", listing.path, params=params, headers=headers)
+    except (errors.BadRequest, errors.NotFound) as problem:
+        kind = listing.resource.kind
+        what = f'"{kind.group}/{kind.version}, Resource={kind.plural}"'
+        text = f"Unable to list {what}: {problem.message}"
+        if listing.label_selector or listing.field_selector:
+            selectors = f'label selector "{listing.label_selector}", field selector "{listing.field_selector}"'
+            text = f"Unable to find {what} that match {selectors}: {problem.message}"
+        raise type(problem)(text, problem.details, code=problem.status_code) from problem
 
 
 def typed(item: Json, answer: Json) -> Json:

@@ -9,21 +9,12 @@ from typing import Any, Final
 import httpx
 import yaml
 
+from kubectl.go_yaml import Loader
 from kubectl.problems import CliError
 from machinery.api import codec
 from machinery.api.codec import Json
 
 EXTENSIONS: Final = frozenset({".json", ".yaml", ".yml"})  # what a folder's files must end with to be read
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML as Kubernetes reads it: dates stay text, since JSON has none."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 async def read(names: list[str], recursive: bool) -> list[tuple[Json, str]]:
@@ -115,7 +106,7 @@ def _documents(text: str, source: str) -> Iterator[Any]:
         except ValueError:
             pass  # several JSON documents, or YAML's flow style: both are YAML
     try:
-        yield from yaml.load_all(text, Loader=_Loader)
+        yield from yaml.load_all(text, Loader=Loader)
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""

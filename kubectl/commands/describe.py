@@ -22,8 +22,7 @@ async def run(session: Session, args: Args) -> int | None:
     if not args.words and not args.list("filename"):
         raise CliError(
             'You must specify the type of resource to describe. Use "skiff api-resources" for a complete '
-            "list of supported resources.\n",
-            bare=True,
+            "list of supported resources."
         )
     wanted = Wanted.of(args, everything=True)
     found = await targets(session, args.words, wanted)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kubectl.builder import Listing, Target, Wanted, select, typed
+from kubectl.builder import Listing, Target, Wanted, list_page, select, typed
 from kubectl.command import (
     ALL_NAMESPACES,
     FIELD_SELECTOR,
@@ -132,10 +132,10 @@ async def _list(session: Session, options: Options, wanted: Listing) -> Json:
     params = wanted.params | ({"limit": str(options.chunk)} if options.chunk else {})
     if options.human and options.sort_by:
         params["includeObject"] = "Object"
-    whole = await session.call("GET", wanted.path, params=params, headers=_headers(options))
+    whole = await list_page(session, wanted, params, _headers(options))
     token = meta.metadata_of(whole).get("continue")
     while token:
-        page = await session.call("GET", wanted.path, params=params | {"continue": token}, headers=_headers(options))
+        page = await list_page(session, wanted, params | {"continue": token}, _headers(options))
         for field in ("rows", "items"):
             if page.get(field):
                 whole[field] = (whole.get(field) or []) + page[field]

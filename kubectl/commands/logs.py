@@ -81,9 +81,17 @@ async def _streams(session: Session, args: Args) -> list[Stream]:
         if not found:
             session.warn(f"No resources found in {session.namespace} namespace.")
     else:
-        found = [await one_pod(session, args.words[0])]
+        found = [await _one_pod(session, args.words[0])]
     wanted = args.text("container") or (args.words[1] if len(args.words) > 1 else "")
     return [stream for pod in found for stream in _of_pod(session, args, pod, wanted)]
+
+
+async def _one_pod(session: Session, word: str) -> Json:
+    try:
+        return await one_pod(session, word)
+    except errors.NotFound as problem:
+        where = f'in namespace "{session.namespace}"'
+        raise CliError(f"error from server (NotFound): {problem.message} {where}") from problem
 
 
 def _of_pod(session: Session, args: Args, pod: Json, wanted: str) -> list[Stream]:

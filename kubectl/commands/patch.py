@@ -12,6 +12,7 @@ from kubectl.builder import Target, Wanted, targets
 from kubectl.command import DRY_RUN, FILES, PRINT_FLAGS, Command, dry_run_of, write_params
 from kubectl.commands.apply import shape_of
 from kubectl.flags import Args, text
+from kubectl.go_yaml import Loader
 from kubectl.problems import CliError
 from kubectl.session import Session
 from kubectl.writes import Results, for_each
@@ -39,10 +40,12 @@ async def run(session: Session, args: Args) -> int | None:
 
 def _body(args: Args) -> Any:
     given, file = args.text("patch"), args.text("patch-file")
-    if bool(given) == bool(file):
-        raise CliError("must specify exactly one of --patch or --patch-file")
+    if not given and not file:
+        raise CliError("must specify --patch or --patch-file containing the contents of the patch")
+    if given and file:
+        raise CliError("cannot specify --patch and --patch-file together")
     try:
-        return yaml.safe_load(given or Path(file).read_text())
+        return yaml.load(given or Path(file).read_text(), Loader=Loader)
     except (OSError, yaml.YAMLError) as problem:
         raise CliError(f"unable to parse {given or file!r}: {problem}") from problem
 

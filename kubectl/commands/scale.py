@@ -21,7 +21,7 @@ from machinery.client.rest import MERGE_PATCH
 async def run(session: Session, args: Args) -> int | None:
     """Scale every target; raises CliError when a precondition does not hold."""
     if not args.given("replicas"):
-        raise CliError("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0")
+        raise CliError('required flag(s) "replicas" not set')
     if args.number("replicas") < 0:
         raise CliError("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0")
     found = await targets(session, args.words, Wanted.of(args))

@@ -47,10 +47,7 @@ def _basics(container: Json, status: Json | None) -> Iterator[str]:
 
 
 def _ports(title: str, ports: Sequence[Json], field: str) -> str:
-    shown = []
-    for port in ports:
-        text = f"{port.get(field, 0)}/{port.get('protocol', '')}"
-        shown.append(f"{text} ({port['name']})" if port.get("name") else text)
+    shown = [f"{port.get(field, 0)}/{port.get('protocol', '')}" for port in ports]
     return f"    {title}{'s' if len(shown) > 1 else ''}:\t{', '.join(shown) or NONE}"
 
 

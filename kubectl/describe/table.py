@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kubectl.describe import generic, nodes, pods, services, simple, workloads
+from kubectl.describe import generic, nodes, pods, rbac, services, simple, workloads
 from kubectl.describe.surroundings import Describer
 from machinery.api.kinds import Kind
 
@@ -21,6 +21,10 @@ DESCRIBERS: Final[dict[tuple[str, str], Describer]] = {
     ("apps", "DaemonSet"): workloads.DAEMON_SET,
     ("apps", "StatefulSet"): workloads.STATEFUL_SET,
     ("batch", "Job"): workloads.JOB,
+    ("rbac.authorization.k8s.io", "Role"): rbac.ROLE,
+    ("rbac.authorization.k8s.io", "ClusterRole"): rbac.ROLE,
+    ("rbac.authorization.k8s.io", "RoleBinding"): rbac.BINDING,
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): rbac.BINDING,
 }
 
 

@@ -152,9 +152,7 @@ def events(found: list[Json] | None, now: datetime) -> Iterator[str]:
     yield from ("Events:", "  Type\tReason\tAge\tFrom\tMessage", "  ----\t------\t----\t----\t-------")
     for event in sorted(found, key=_event_time):
         source = (event.get("source") or {}).get("component") or event.get("reportingComponent") or ""
-        field = (event.get("involvedObject") or {}).get("fieldPath")
         message = (event.get("message") or "").strip()
-        message = f"{field}: {message}" if field else message
         yield f"  {event.get('type', '')}\t{event.get('reason', '')}\t{_interval(event, now)}\t{source}\t{message}"
 
 
