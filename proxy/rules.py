@@ -27,6 +27,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final
 
@@ -141,7 +142,10 @@ def render(
     if config.localhost_node_ports:
         _protect_localnet(rules)
     for service in sorted(services, key=lambda one: one.name):
-        _Writer(rules, config, service, choose(service, endpoints.get(service.name, ()))).write()
+        part = _render_one(config, service, choose(service, endpoints.get(service.name, ())))
+        rules.nat_chains += part.nat_chains
+        rules.nat_rules += part.nat_rules
+        rules.filter_rules += part.filter_rules
     _node_port_jump(rules, config)
     _forward(rules, config)
     return rules
@@ -190,11 +194,22 @@ def _forward(rules: RuleSet, config: RuleConfig) -> None:
     ]
 
 
+@lru_cache(maxsize=65_536)
+def _render_one(config: RuleConfig, service: ServicePort, choice: Choice) -> "_Writer":
+    """The part of one service port; remembered, since most of them stay as they are from one time to the next."""
+    writer = _Writer(config, service, choice)
+    writer.write()
+    return writer
+
+
 class _Writer:
     """Writes the rules of one service port."""
 
-    def __init__(self, rules: RuleSet, config: RuleConfig, service: ServicePort, choice: Choice) -> None:
-        self._rules, self._config, self._service, self._choice = rules, config, service, choice
+    def __init__(self, config: RuleConfig, service: ServicePort, choice: Choice) -> None:
+        self.nat_chains: list[str] = []
+        self.nat_rules: list[str] = []
+        self.filter_rules: list[str] = []
+        self._config, self._service, self._choice = config, service, choice
         self._name = str(service.name)
         own = chain_hash(self._name, service.protocol)
         self._svc, self._svl = f"KUBE-SVC-{own}", f"KUBE-SVL-{own}"
@@ -204,6 +219,7 @@ class _Writer:
         self._uses_fw = bool(choice.any_anywhere and service.load_balancer_ips and service.source_ranges)
 
     def write(self) -> None:
+        """All of it, into the three lists."""
         self._cluster_ip()
         self._external_addresses()
         self._node_port()
@@ -217,13 +233,13 @@ class _Writer:
             self._endpoint(endpoint)
 
     def _nat(self, rule: str) -> None:
-        self._rules.nat_rules.append(f"-A {rule}")
+        self.nat_rules.append(f"-A {rule}")
 
     def _filter(self, rule: str) -> None:
-        self._rules.filter_rules.append(f"-A {rule}")
+        self.filter_rules.append(f"-A {rule}")
 
     def _chain(self, name: str) -> None:
-        self._rules.nat_chains.append(name)
+        self.nat_chains.append(name)
 
     def _to(self, address: str, port: int = 0) -> str:
         protocol = self._service.protocol

@@ -208,8 +208,8 @@ class NodeTable:
         counts = np.zeros(self.size, dtype=np.int64)
         for alike in self._alike.get(namespace, {}).values():
             if selector.matches(alike.labels):
-                for row, number in alike.rows.items():
-                    counts[row] += number
+                rows = np.fromiter(alike.rows, dtype=np.intp, count=len(alike.rows))
+                counts[rows] += np.fromiter(alike.rows.values(), dtype=np.int64, count=len(rows))
         return counts
 
     def port_conflicts(self, wanted: Iterable[HostPort]) -> Mask:

@@ -93,8 +93,9 @@ class PodTopologySpread:
                 considered = considered & nodes.label(one.key).present()
         state.data["PodTopologySpread/ignored"] = ~considered
         scores = nodes.zeros()
+        counts = {one.selector: nodes.count_pods(pod.key.namespace, one.selector) for one in soft}
         for one in soft:
-            scores += _crowding(one, pod, nodes, considered)
+            scores += _crowding(one, pod, nodes, counts[one.selector], considered)
         return np.rint(scores)
 
     def normalize(self, state: CycleState, scores: Vector, fits: Mask) -> Vector:
@@ -163,28 +164,28 @@ def _skew(constraint: Constraint, pod: Pod, nodes: NodeTable, labelled: Mask) ->
     """For each row, how far its domain would be ahead of the emptiest one with the pod in it."""
     eligible = labelled & (required_nodes(pod, nodes) if constraint.honor_affinity else nodes.all())
     ids = nodes.label(constraint.key).ids
-    per_domain = _per_domain(constraint, pod, nodes, eligible)
+    counts = nodes.count_pods(pod.key.namespace, constraint.selector)
+    per_domain = _per_domain(constraint, nodes, counts, eligible)
     domains = np.unique(ids[eligible])
     lowest = per_domain[domains].min() if len(domains) >= constraint.min_domains and len(domains) else 0
     skew: Amounts = per_domain[ids] + int(constraint.selector.matches(pod.labels)) - lowest
     return skew
 
 
-def _crowding(constraint: Constraint, pod: Pod, nodes: NodeTable, considered: Mask) -> Vector:
+def _crowding(constraint: Constraint, pod: Pod, nodes: NodeTable, counts: Amounts, considered: Mask) -> Vector:
     column = nodes.label(constraint.key)
+    present = column.present()
     if constraint.key == HOSTNAME:
-        counts = nodes.count_pods(pod.key.namespace, constraint.selector)
         domains = int(np.count_nonzero(considered))
     else:
-        eligible = nodes.all() & (required_nodes(pod, nodes) if constraint.honor_affinity else nodes.all())
-        counts = _per_domain(constraint, pod, nodes, eligible & column.present())[column.ids]
-        domains = len(np.unique(column.ids[considered & column.present()]))
+        eligible = required_nodes(pod, nodes) if constraint.honor_affinity else nodes.all()
+        counts = _per_domain(constraint, nodes, counts, eligible & present)[column.ids]
+        domains = int(np.count_nonzero(np.bincount(column.ids[considered & present])))
     crowding = counts * np.log(domains + 2) + (constraint.max_skew - 1)
-    return np.where(column.present(), crowding, 0.0)
+    return np.where(present, crowding, 0.0)
 
 
-def _per_domain(constraint: Constraint, pod: Pod, nodes: NodeTable, eligible: Mask) -> Amounts:
+def _per_domain(constraint: Constraint, nodes: NodeTable, counts: Amounts, eligible: Mask) -> Amounts:
     column = nodes.label(constraint.key)
-    counts = nodes.count_pods(pod.key.namespace, constraint.selector)
     totals = np.bincount(column.ids[eligible], weights=counts[eligible], minlength=column.domains())
     return totals.astype(np.int64)
