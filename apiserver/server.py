@@ -315,14 +315,16 @@ def _health(registry: Registry) -> Health:
 
 
 def _plugins(config: Config) -> list[type[Plugin]]:
-    by_name = {plugin.name: plugin for plugin in admission.PLUGINS}
+    by_name = {plugin.name: plugin for plugin in admission.ALL}
     unknown = [name for name in config.disable_admission_plugins if name not in by_name]
     if unknown:
         logger.info("admission plugins that are not there and need no disabling: %s", ", ".join(unknown))
     missing = [name for name in config.enable_admission_plugins if name not in by_name]
     if missing:
         logger.warning("admission plugins that do not exist here: %s", ", ".join(missing))
-    return [plugin for name, plugin in by_name.items() if name not in config.disable_admission_plugins]
+    wanted = {plugin.name for plugin in admission.PLUGINS} | set(config.enable_admission_plugins)
+    wanted -= set(config.disable_admission_plugins)
+    return [plugin for name, plugin in by_name.items() if name in wanted]
 
 
 def _service_ranges(config: Config) -> tuple[IPNetwork, tuple[int, int]]:

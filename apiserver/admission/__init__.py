@@ -1,18 +1,25 @@
-"""Admission: the chain and its plugins, one file each; PLUGINS is what is on by default, in upstream's order."""
+"""Admission: the chain and its plugins, one file each.
+
+ALL is every plugin in upstream's order; PLUGINS are those that are on unless `--disable-admission-plugins` says no, the
+others are on where `--enable-admission-plugins` names them.
+"""
 
 from typing import Final
 
 from apiserver.admission.chain import Plugin
 from apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
+from apiserver.admission.node_restriction import NodeRestriction
 from apiserver.admission.priority import Priority
 from apiserver.admission.service_account import ServiceAccount
 from apiserver.admission.taint_nodes import TaintNodesByCondition
 
-PLUGINS: Final[tuple[type[Plugin], ...]] = (
+ALL: Final[tuple[type[Plugin], ...]] = (
     NamespaceLifecycle,
     ServiceAccount,
+    NodeRestriction,
     TaintNodesByCondition,
     Priority,
     DefaultTolerationSeconds,
 )
+PLUGINS: Final[tuple[type[Plugin], ...]] = tuple(plugin for plugin in ALL if plugin is not NodeRestriction)
