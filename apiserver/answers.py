@@ -43,12 +43,15 @@ async def write(scope: Scope, send: Send, answer: Answer, warnings: Iterable[str
     """Send an answer; `warnings` become Warning headers."""
     headers = [(b"content-type", answer.content_type.encode()), _CACHE, *answer.headers]
     headers += [(b"warning", _warning(text)) for text in warnings]
-    if isinstance(answer, Response):
-        headers.append((b"content-length", str(len(answer.body)).encode()))
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
-    else:
+    if not isinstance(answer, Response):
         await _stream(scope, send, answer, headers)
+        return
+    connection: Connection | None = (scope.get("extensions") or {}).get("skiff")
+    if connection is not None and connection.respond(scope, answer.status, headers, answer.body):
+        return
+    headers.append((b"content-length", str(len(answer.body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 async def _stream(scope: Scope, send: Send, answer: StreamResponse, headers: list[tuple[bytes, bytes]]) -> None:

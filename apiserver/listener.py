@@ -54,6 +54,7 @@ class Listener:
             lifespan="off",
             access_log=False,
             log_config=None,
+            proxy_headers=False,  # clients' own words about their address are not believed
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
         self._tls = tls

@@ -149,6 +149,10 @@ class Connection:
         """Send the head of a chunked response; None where chunks cannot be sent (HTTP/1.0, HEAD, client gone)."""
         return self._protocol.start_chunked(scope["extensions"]["skiff.cycle"], status, headers)
 
+    def respond(self, scope: Mapping[str, Any], status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Send a whole answer in one write; whether it could be sent (a client that is gone needs none)."""
+        return self._protocol.respond(scope["extensions"]["skiff.cycle"], status, headers, body)
+
     @property
     def wants_upgrade(self) -> bool:
         """Whether the request's head asked for another protocol."""
@@ -261,6 +265,21 @@ class SkiffProtocol(HttpToolsProtocol):
             return None
         if cycle.scope["http_version"] != "1.1" or cycle.scope["method"] == "HEAD":
             return None
+        self.transport.write(self._head(cycle, status, headers) + b"transfer-encoding: chunked\r\n\r\n")
+        return ChunkWriter(self, cycle)
+
+    def respond(
+        self, cycle: RequestResponseCycle, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> bool:
+        """See Connection.respond: one write is one TLS record and one system call, where ASGI makes two of each."""
+        if cycle.disconnected or self.transport.is_closing():
+            return False
+        head = b"%bcontent-length: %d\r\n\r\n" % (self._head(cycle, status, headers), len(body))
+        self.transport.write(head + body if cycle.scope["method"] != "HEAD" else head)
+        self.complete(cycle)
+        return True
+
+    def _head(self, cycle: RequestResponseCycle, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
         cycle.response_started = True
         cycle.waiting_for_100_continue = False
         lines = [STATUS_LINE[status]]
@@ -268,9 +287,7 @@ class SkiffProtocol(HttpToolsProtocol):
             lines += [name, b": ", value, b"\r\n"]
         if not cycle.keep_alive:
             lines.append(b"connection: close\r\n")
-        lines.append(b"transfer-encoding: chunked\r\n\r\n")
-        self.transport.write(b"".join(lines))
-        return ChunkWriter(self, cycle)
+        return b"".join(lines)
 
     def complete(self, cycle: RequestResponseCycle) -> None:
         """The response was written past uvicorn's cycle: do what it does at the end of one."""
