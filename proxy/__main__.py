@@ -42,14 +42,15 @@ async def serve(options: Flags) -> None:
         server = client_config.load(options.kubeconfig, options.master)
         addresses = [config.endpoint(text) for text in (options.healthz_bind_address, options.metrics_bind_address)]
         network.within([], options.nodeport_addresses)
-        rule_config = await _rule_config(options)
+        tables = Iptables()
+        rule_config = await _rule_config(options, tables)
         timing = Timing(times.duration(options.iptables_sync_period), times.duration(options.iptables_min_sync_period))
         network.set_sysctls(sysctls(options))
     except (config.ConfigError, client_config.ConfigError, CommandFailed, ValueError) as problem:
         raise run.Stop(str(problem)) from problem
     async with Client(server, "kube-proxy") as client, asyncio.TaskGroup() as group:
         informers = Informers(client)
-        proxier = Proxier(informers, config.node_name(options), rule_config, timing)
+        proxier = Proxier(informers, config.node_name(options), rule_config, timing, tables)
         proxier.node_port_cidrs = options.nodeport_addresses
         group.create_task(informers.run(), name="informers")
         for address, app in zip(addresses, (health_app(proxier.health), metrics_app("iptables")), strict=True):
@@ -58,8 +59,7 @@ async def serve(options: Flags) -> None:
         await proxier.run()
 
 
-async def _rule_config(options: Flags) -> RuleConfig:
-    tables = Iptables()
+async def _rule_config(options: Flags, tables: Iptables) -> RuleConfig:
     version = await tables.version()
     await tables.check()
     logger.info("using %s", version)

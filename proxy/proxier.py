@@ -39,7 +39,13 @@ class Proxier:
     """The loop: a change is written at once, further ones after `min_sync_period`, everything each `sync_period`."""
 
     def __init__(
-        self, informers: Informers, node: str, config: RuleConfig, timing: Timing, *, clock: Clock = REAL
+        self,
+        informers: Informers,
+        node: str,
+        config: RuleConfig,
+        timing: Timing,
+        tables: Iptables,
+        clock: Clock = REAL,
     ) -> None:
         self._informers = informers
         self._node = node
@@ -48,7 +54,7 @@ class Proxier:
         self._clock = clock
         self.health = Health(clock, 2 * timing.sync_period)
         self.node_port_cidrs: list[str] = []
-        self._iptables = Iptables()
+        self._iptables = tables
         self._conntrack = Conntrack()
         self._services: dict[ObjectKey, tuple[ServicePort, ...]] = {}
         self._slices: dict[ObjectKey, dict[PortName, list[Endpoint]]] = {}

@@ -48,10 +48,7 @@ async def serve(options: Flags) -> None:
         scheduler = Scheduler(handle, recorder, runtimes, backoff=backoff)
         group.create_task(informers.run(), name="informers")
         group.create_task(recorder.run(), name="events")
-        group.create_task(
-            serve_health(options.bind_address, options.secure_port, {"ping": lambda: None}, tls=_tls(options)),
-            name="health",
-        )
+        group.create_task(_serve_health(options), name="health")
         await _lead(client, options, configuration, scheduler)
 
 
@@ -72,11 +69,13 @@ async def _lead(client: Client, options: Flags, configuration: SchedulerConfigur
     await run_as_leader(client, election, scheduler.run)
 
 
-def _tls(options: Flags) -> TLSFiles:
-    if options.tls_cert_file:
-        return TLSFiles(Path(options.tls_cert_file), Path(options.tls_private_key_file))
-    folder = Path(options.cert_dir or tempfile.mkdtemp(prefix="kube-scheduler-"))
-    return self_signed(folder, "kube-scheduler", ["localhost", "127.0.0.1"])
+async def _serve_health(options: Flags) -> None:
+    with tempfile.TemporaryDirectory(prefix="kube-scheduler-") as temporary:
+        if options.tls_cert_file:
+            files = TLSFiles(Path(options.tls_cert_file), Path(options.tls_private_key_file))
+        else:
+            files = self_signed(Path(options.cert_dir or temporary), "kube-scheduler", ["localhost", "127.0.0.1"])
+        await serve_health(options.bind_address, options.secure_port, {"ping": lambda: None}, tls=files)
 
 
 if __name__ == "__main__":

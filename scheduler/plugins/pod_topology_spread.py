@@ -93,7 +93,8 @@ class PodTopologySpread:
                 considered = considered & nodes.label(one.key).present()
         state.data["PodTopologySpread/ignored"] = ~considered
         scores = nodes.zeros()
-        counts = {one.selector: nodes.count_pods(pod.key.namespace, one.selector) for one in soft}
+        selectors = {one.selector for one in soft}
+        counts = {selector: nodes.count_pods(pod.key.namespace, selector) for selector in selectors}
         for one in soft:
             scores += _crowding(one, pod, nodes, counts[one.selector], considered)
         return np.rint(scores)
