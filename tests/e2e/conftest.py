@@ -118,6 +118,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     made = Cluster(tmp_path_factory.mktemp("cluster"))
     try:
         made.skiff("up", "--nodes", "2")
+        made.skiff("image", "build", "busybox:1.36", "--packages", "busybox-static", "--cmd", "sh")
+        made.skiff("image", "load", "busybox:1.36")
         yield made
     finally:
-        made.skiff("down")
+        made.skiff("down", "--purge")
