@@ -102,9 +102,11 @@ def plan_no_schedule(node: Json, now: str) -> list[Json] | None:
 
 
 def plan_no_execute(node: Json, now: str) -> list[Json] | None:
-    """The taints a node should have by its Ready condition; None when it has them."""
-    status = (nodes.ready_condition(node) or {}).get("status", "Unknown")
-    wanted = {"False": [nodes.TAINT_NOT_READY], "Unknown": [nodes.TAINT_UNREACHABLE]}.get(status, [])
+    """The taints a node should have by its Ready condition; None when it has them, or has never reported."""
+    ready = nodes.ready_condition(node)
+    if ready is None:
+        return None
+    wanted = {"False": [nodes.TAINT_NOT_READY], "Unknown": [nodes.TAINT_UNREACHABLE]}.get(ready["status"], [])
     return _swap(node, wanted, _OWN_NO_EXECUTE, "NoExecute", now)
 
 

@@ -98,6 +98,9 @@ class NodeLifecycleController:
 
     async def monitor(self) -> None:
         """One pass: signs of life, conditions, taints, zones."""
+        if not await self._can_listen():
+            self._restart_grace()
+            return
         everyone = self._nodes.list()
         self._note_arrivals(everyone)
         at_once = asyncio.Semaphore(_CHECKS_AT_ONCE)
@@ -110,6 +113,19 @@ class NodeLifecycleController:
         await self._handle_disruption(current, ready_by_zone)
         for node in current:
             await self._taint(node)
+
+    async def _can_listen(self) -> bool:
+        # While the API server is away no node can show life: silence heard then says nothing about nodes.
+        try:
+            await self._client.request("GET", "/version")
+        except (errors.StatusError, OSError) as problem:
+            logger.info("nodes cannot be judged: %s", problem)
+            return False
+        return True
+
+    def _restart_grace(self) -> None:
+        now = self._clock.monotonic()
+        self._health = {name: Health(seen.heartbeat, seen.renewed, now) for name, seen in self._health.items()}
 
     async def _check_safely(self, node: Json, at_once: asyncio.Semaphore) -> Json | None:
         async with at_once:
@@ -211,9 +227,7 @@ class NodeLifecycleController:
             await self._take_taints_back(everyone)
         if verdict.left:
             # The silence may have been ours: everybody gets a whole grace period anew.
-            self._health = {
-                name: Health(health.heartbeat, health.renewed, now) for name, health in self._health.items()
-            }
+            self._restart_grace()
 
     async def _take_taints_back(self, everyone: Sequence[Json]) -> None:
         for node in everyone:

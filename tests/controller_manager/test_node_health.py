@@ -91,6 +91,7 @@ def test_no_schedule_taints_follow_conditions(seen: Json, expected: list[Json] |
     ("seen", "expected"),
     [
         pytest.param(node("n"), None, id="well"),
+        pytest.param(node("n", ready=""), None, id="never-reported"),
         pytest.param(node("n", ready="False"), [_added("not-ready", "NoExecute")], id="not-ready"),
         pytest.param(
             node("n", ready="Unknown", spec={"taints": [_taint("not-ready", "NoExecute"), MINE]}),

@@ -31,6 +31,11 @@ class ControllerManagerProcess:
             assert time.monotonic() < deadline, self.log()[-3000:]
             time.sleep(0.05)
 
+    def revive(self) -> None:
+        """Start again if it ended by itself, as a supervisor would: it gives up when it cannot renew its Lease."""
+        if self._process is None or self._process.poll() is not None:
+            self.start()
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End the process; its exit code."""
         if self._process is None:

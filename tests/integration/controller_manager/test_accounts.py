@@ -72,7 +72,7 @@ async def test_a_second_manager_waits_and_takes_over(
         assert "became leader" not in second.log()
         manager.stop()
         await world.deploy(replicas=2)
-        await world.rolled_out(seconds=20)
+        await world.rolled_out(seconds=60)
         assert "became leader" in second.log()
     finally:
         second.stop()

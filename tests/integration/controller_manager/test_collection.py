@@ -110,7 +110,7 @@ async def test_a_deleted_namespace_empties_itself_and_goes(world: World) -> None
     async def gone() -> bool:
         return await world.find(kinds.NAMESPACES, world.namespace, "") is None
 
-    await world.eventually(gone, seconds=20)
+    await world.eventually(gone, seconds=60)
     for kind in (kinds.DEPLOYMENTS, kinds.REPLICA_SETS, kinds.PODS, kinds.CONFIG_MAPS, kinds.SERVICE_ACCOUNTS):
         assert await world.items(kind) == []
 

@@ -45,12 +45,12 @@ async def test_a_silent_node_loses_its_pods_to_the_other_and_comes_back(world: W
             _taints(found) == expected
         )
 
-    await world.eventually(unknown_and_tainted, seconds=12)
+    await world.eventually(unknown_and_tainted, seconds=30)
 
     async def pods_moved() -> bool:
         return [pods.node_of(pod) for pod in await world.running()] == [world.node_names[1]] * 4
 
-    await world.eventually(pods_moved, seconds=15)
+    await world.eventually(pods_moved, seconds=30)
 
     async def said_so() -> bool:
         evicted = await world.events("TaintManagerEviction")
@@ -71,7 +71,7 @@ async def test_a_silent_node_loses_its_pods_to_the_other_and_comes_back(world: W
         rest = [pod for pod in await world.items(kinds.PODS) if pods.node_of(pod) == silent]
         return nodes.is_ready(found) and not _taints(found) and not rest
 
-    await world.eventually(well_again, seconds=12)
+    await world.eventually(well_again, seconds=30)
 
 
 async def test_a_node_that_comes_back_in_time_keeps_its_pods(world: World) -> None:
@@ -84,13 +84,13 @@ async def test_a_node_that_comes_back_in_time_keeps_its_pods(world: World) -> No
     async def tainted() -> bool:
         return ("unreachable", "NoExecute") in _taints(await _node(world, silent))
 
-    await world.eventually(tainted, seconds=12)
+    await world.eventually(tainted, seconds=30)
     world.nodes.alive.add(silent)
 
     async def untainted() -> bool:
         return not _taints(await _node(world, silent)) and len(await world.running()) == 2
 
-    await world.eventually(untainted, seconds=12)
+    await world.eventually(untainted, seconds=30)
     assert {meta.uid_of(pod) for pod in await world.running()} == before
 
 
@@ -120,7 +120,7 @@ async def test_pod_cidrs_stay_unique_over_a_restart(world: World, manager: Contr
     extra = f"{world.namespace}-c"
     await world.nodes.add(extra)
     manager.start()
-    await world.eventually(all_have_one, seconds=20)
+    await world.eventually(all_have_one, seconds=40)
     found = await world.client.list(kinds.NODES)
     cidrs = [nodes.pod_cidr_of(node) for node in found["items"]]
     assert len(cidrs) == len(set(cidrs)) >= 3

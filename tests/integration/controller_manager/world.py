@@ -39,7 +39,7 @@ class World:
         with contextlib.suppress(errors.NotFound):
             await self.client.delete(kinds.NAMESPACES, self.namespace)
         if error is None:
-            await self.eventually(self._is_gone, seconds=20)
+            await self.eventually(self._is_gone, seconds=40)
             assert not self.nodes.failures, self.nodes.failures
         if self._task is not None:
             self._task.cancel()
@@ -52,7 +52,7 @@ class World:
     async def _is_gone(self) -> bool:
         return await self.find(kinds.NAMESPACES, self.namespace, "") is None
 
-    async def eventually(self, check: Callable[[], Awaitable[bool]], *, seconds: float = 10.0) -> None:
+    async def eventually(self, check: Callable[[], Awaitable[bool]], *, seconds: float = 20.0) -> None:
         """Wait until a check holds; fails after so many seconds."""
         deadline = time.monotonic() + seconds
         while not await check():
@@ -98,7 +98,7 @@ class World:
         """Change the template."""
         await self.change(name, {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}})
 
-    async def rolled_out(self, name: str = "web", *, seconds: float = 15.0) -> Json:
+    async def rolled_out(self, name: str = "web", *, seconds: float = 25.0) -> Json:
         """Wait for what `kubectl rollout status` waits for; returns the Deployment."""
 
         async def is_complete() -> bool:
