@@ -1,10 +1,11 @@
 """What a cluster could leave behind on this machine, as one comparable value."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cluster import machine
-from cluster.config import Layout
+from cluster.config import Layout, cluster_id, load
 
 
 @dataclass(frozen=True)
@@ -22,23 +23,39 @@ class MachineState:
 
 
 def look(layout: Layout) -> MachineState:
-    """The state as far as this cluster may have touched it."""
-    marks = (str(layout.home), str(layout.run))
+    """The state as far as this cluster may have touched it, without what other clusters on the machine have."""
+    config = load(layout)
+    ours = cluster_id(layout.home) if config is None else config.id
+    marks = (str(layout.home), str(layout.run), f"sk-{ours}", f"skiff-{ours}")
+    own_nets = [config.node_subnet, config.pod_cidr, config.service_cidr] if config and not config.simulated else []
+    prefixes = tuple(net.rpartition(".0/")[0].removesuffix(".0") + "." for net in own_nets)
+
+    def mine(texts: Iterable[str]) -> frozenset[str]:
+        return frozenset(text for text in texts if any(mark in text for mark in marks))
+
+    mounts = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    routes = machine.run("ip", "-4", "route", "show", "table", "all").splitlines()
+    cgroups = (str(directory) for top in machine.cgroup_hierarchies() for directory in top.glob("skiff-*"))
     return MachineState(
-        processes=frozenset(line for line in _command_lines() if any(mark in line for mark in marks)),
-        mounts=frozenset(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
-        namespaces=_names(Path("/run/netns")),
-        interfaces=_names(Path("/sys/class/net")),
-        routes=frozenset(machine.run("ip", "-4", "route", "show", "table", "all").splitlines()),
-        rules=_rules(),
-        cgroups=frozenset(
-            str(directory)
-            for top in machine.cgroup_hierarchies()
-            for directory in top.glob("skiff-*/")
-            if directory.exists()
-        ),
-        files=_names(Path("/run/containerd/s")) | _names(Path("/var/lib/cni/results")) | _names(Path("/run/skiff")),
+        processes=mine(_command_lines()),
+        mounts=mine(mounts),
+        namespaces=mine(_names(Path("/run/netns"))),
+        interfaces=mine(_names(Path("/sys/class/net"))),
+        routes=mine(routes) | frozenset(route for route in routes if prefixes and route.startswith(prefixes)),
+        rules=frozenset(rule for rule in _rules() if "KUBE-" in rule or any(mark in rule for mark in marks)),
+        cgroups=mine(cgroups),
+        files=mine(_paths(Path("/run/skiff"))) | frozenset(_dead_sockets()),
     )
+
+
+def _paths(directory: Path) -> list[str]:
+    return [str(directory / name) for name in _names(directory)]
+
+
+def _dead_sockets() -> list[str]:
+    """Sockets of shims that nobody listens on any more, whosever they were."""
+    listening = Path("/proc/net/unix").read_text()
+    return [path for path in _paths(Path("/run/containerd/s")) if path not in listening]
 
 
 def difference(before: MachineState, after: MachineState) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,8 +49,11 @@ class Cluster:
         return config
 
     def left_behind(self) -> dict[str, list[str]]:
-        """What is on the machine now that was not before."""
-        return difference(self.before, look(self.layout))
+        """What is on the machine now that was not before; other clusters' dead sockets are theirs to take, soon."""
+        deadline = time.monotonic() + 10
+        while (left := difference(self.before, look(self.layout))) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        return left
 
 
 @pytest.fixture
@@ -79,7 +83,8 @@ def test_a_cluster_comes_up_twice_the_same_and_goes_without_a_trace(cluster: Clu
     cluster.skiff("apply", "-f", "-", stdin=MANIFEST)
     cluster.skiff("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s")
     status = cluster.skiff("status")
-    assert all(name in status for name in before) and "10.244" in status
+    pods = cluster.config.pod_cidr.removesuffix("0.0/16")
+    assert all(name in status for name in before) and pods in status
     cluster.skiff("down")
     assert cluster.left_behind() == {}
 
