@@ -124,12 +124,17 @@ def _run(argv: list[str]) -> int:
         return _run_cluster([name, *rest])
     if name not in COMMANDS:
         raise CliError(_unknown(name))
-    module = importlib.import_module(COMMANDS[name].module)
-    command, path, rest = _subcommand(module.COMMAND, [name], rest)
-    args = _parse(command, path, rest)
+    command, path, rest = _subcommand(load(name), [name], rest)
+    args = arguments(command, path, rest)
     if args.on("help") or command.run is None:
         return _show_help(command, path, args)
     return asyncio.run(_execute(command, args)) or 0
+
+
+def load(name: str) -> Command:
+    """The verb of that name, its module loaded; raises KeyError for an unknown one."""
+    command: Command = importlib.import_module(COMMANDS[name].module).COMMAND
+    return command
 
 
 def _subcommand(command: Command, path: list[str], rest: list[str]) -> tuple[Command, list[str], list[str]]:
@@ -143,7 +148,8 @@ def _subcommand(command: Command, path: list[str], rest: list[str]) -> tuple[Com
     return command, path, rest
 
 
-def _parse(command: Command, path: list[str], rest: list[str]) -> Args:
+def arguments(command: Command, path: list[str], rest: list[str]) -> Args:
+    """A verb's and the global flags; raises CliError that tells how to get help."""
     try:
         return flags.parse(_all_flags(command.flags), rest)
     except CliError as problem:

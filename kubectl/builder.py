@@ -108,7 +108,7 @@ async def select(session: Session, words: Sequence[str], wanted: Wanted) -> list
         raise CliError(
             "when paths, URLs, or stdin is provided as resource input, you may not specify resource arguments as well"
         )
-    return list(_from_words(discovery, session.namespace, words, wanted))
+    return list(from_words(discovery, session.namespace, words, wanted))
 
 
 async def targets(session: Session, words: Sequence[str], wanted: Wanted) -> list[Target]:
@@ -186,7 +186,8 @@ def _check_namespace(session: Session, namespace: str) -> None:
         )
 
 
-def _from_words(discovery: Discovery, namespace: str, words: Sequence[str], wanted: Wanted) -> list[Target | Listing]:
+def from_words(discovery: Discovery, namespace: str, words: Sequence[str], wanted: Wanted) -> list[Target | Listing]:
+    """What words alone select; raises CliError when they contradict each other or the flags."""
     if any("/" in word for word in words):
         return list(_slashed(discovery, namespace, words, wanted))
     resources, names = discovery.expand(words[0]), words[1:]
