@@ -24,7 +24,7 @@ async def decode_body(request: Request, resource: Resource, field_validation: st
     """
     raw = await request.body()
     obj = parse(raw, request.headers.get("content-type", ""), resource.kind)
-    text = raw if raw[:1] == b"{" else b""  # only JSON can be searched for duplicate fields
+    text = b"" if "yaml" in request.headers.get("content-type", "") else raw  # searched for duplicate fields as JSON
     obj.setdefault("apiVersion", resource.kind.api_version)
     obj.setdefault("kind", resource.kind.kind)
     check_kind(obj, resource.kind)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from apiserver.registry.allocators import Allocators
+from apiserver.registry.repair import Repair
 from apiserver.registry.resource import Resource
 from apiserver.registry.store import Store
 from apiserver.storage.cacher import Cacher
@@ -57,11 +58,15 @@ class Registry:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep the watch cache up to date; it is filled when the context is entered."""
+        """Keep the watch cache and the allocations up to date; the cache is filled when the context is entered."""
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(self.cacher.run(), name="watch cache")
-            await self.cacher.wait_until_filled()
+            tasks = [group.create_task(self.cacher.run(), name="watch cache")]
             try:
+                await self.cacher.wait_until_filled()
+                services = self.store_for("", "v1", "services")
+                if self.allocators is not None and services is not None:
+                    tasks.append(group.create_task(Repair(services, self.allocators).run(), name="repair"))
                 yield
             finally:
-                task.cancel()
+                for task in tasks:
+                    task.cancel()

@@ -228,15 +228,21 @@ class Etcd:
     async def watch(self, prefix: str, revision: int) -> AsyncGenerator[Changes, None]:
         """All changes from `revision` on, across reconnects; raises Compacted when that is no longer possible."""
         backoff = Backoff(0.1, 2.0, 2.0)
+        broken = False
         while True:
             try:
                 async with aclosing(self._stream(prefix, revision)) as stream:
                     async for changes in stream:
-                        backoff.reset()
-                        revision = changes.revision + 1
+                        if broken:
+                            logger.info("the etcd watch goes on at revision %d", revision)
+                            backoff.reset()
+                            broken = False
+                        revision = max(revision, changes.revision + 1)
                         yield changes
             except Unavailable as problem:
-                logger.warning("etcd watch broke, resuming at revision %d: %s", revision, problem)
+                level = logging.DEBUG if broken else logging.WARNING
+                logger.log(level, "the etcd watch broke, to be resumed at revision %d: %s", revision, problem)
+                broken = True
             await self._clock.sleep(backoff.next())
 
     async def _stream(self, prefix: str, revision: int) -> AsyncGenerator[Changes, None]:

@@ -72,7 +72,7 @@ class MemoryStorage:
         while True:
             if revision <= self.compacted or generation != self._generation:
                 raise Compacted(self.compacted)
-            new = [] if self._held else [change for change in self._log if change.revision >= revision]
+            new = [] if self._held else self._log[max(0, revision - 2) :]
             if new:
                 revision = new[-1].revision + 1
                 yield Changes(new[-1].revision, [change for change in new if change.key.startswith(prefix)])
