@@ -37,12 +37,13 @@ class Agent:
         self._settings = settings
         self._clock = clock
         self._changed = asyncio.Event()
-        self._waiting_told = self._forbidden_told = False
+        self._told: set[str] = set()
         self.problem: str | None = "not synced yet"
         self._nodes = informers.watch(kinds.NODES, on_change=self._on_node)
 
     async def run(self, sync_period: float) -> None:
         """For ever; everything is looked at anew each `sync_period` seconds."""
+        await host.load_bridge_filter()
         await self._informers.wait_for_sync()
         backoff = Backoff(initial=1.0, maximum=sync_period)
         while True:
@@ -66,11 +67,10 @@ class Agent:
         node = self._nodes.get(ObjectKey("", self._node))
         cidrs = plan.pod_cidrs(node) if node is not None else []
         if node is None or not cidrs:
-            if not self._waiting_told:
-                logger.info("waiting for node %s to be there and to be given a pod CIDR", self._node)
-            self._waiting_told, self.problem = True, "no pod CIDR yet"
+            self._tell_once([f"waiting for node {self._node} to be there and to be given a pod CIDR"])
+            self.problem = "no pod CIDR yet"
             return
-        host.set_sysctls(plan.SYSCTLS)
+        self._tell_once(host.set_sysctls(plan.SYSCTLS))
         await host.apply_rules(plan.rules(cidrs, self._settings.cluster_cidr))
         problems = await host.apply_routes(plan.desired_routes(self._nodes.list(), self._node))
         # the configuration comes last: from here on the runtime says that the network is ready
@@ -90,9 +90,13 @@ class Agent:
                     kinds.NODES, self._node, "", patch, content_type=STRATEGIC_PATCH, subresource="status"
                 )
             except errors.Forbidden as problem:  # the network works without it; only a Node that says True needs it
-                if not self._forbidden_told:
-                    logger.warning("the condition NetworkUnavailable is not written: %s", problem)
-                self._forbidden_told = True
+                self._tell_once([f"the condition NetworkUnavailable is not written: {problem}"])
+
+    def _tell_once(self, messages: list[str]) -> None:
+        for message in messages:
+            if message not in self._told:
+                logger.warning(message)
+        self._told.update(messages)
 
 
 def _facts(node: Json) -> tuple[list[str], str, bool]:

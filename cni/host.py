@@ -36,15 +36,29 @@ def write_conflist(folder: Path, conflist: Json) -> bool:
     return True
 
 
-def set_sysctls(wanted: Mapping[str, int]) -> None:
-    """Write what differs; what this kernel has not, or this namespace may not write, is logged and left."""
+async def load_bridge_filter() -> None:
+    """Let packets on bridges pass the packet filter, where that is a module nobody has loaded yet.
+
+    A kernel that has it built in, and one that cannot load modules at all, need nothing and get nothing.
+    """
+    if not (_SYSCTLS / "net/bridge").exists():
+        try:
+            await process.run(["modprobe", "br_netfilter"])
+        except CommandFailed as problem:
+            logger.warning("pods of one node may not reach each other by Services: %s", problem)
+
+
+def set_sysctls(wanted: Mapping[str, int]) -> list[str]:
+    """Write what differs; returns what this kernel has not, or this namespace may not write."""
+    problems = []
     for name, value in wanted.items():
         path = _SYSCTLS / name
         try:
             if path.read_text().strip() != str(value):
                 path.write_text(str(value))
         except OSError as problem:
-            logger.warning("sysctl %s stays as it is: %s", name.replace("/", "."), problem)
+            problems.append(f"sysctl {name.replace('/', '.')} stays as it is: {problem.strerror}")
+    return problems
 
 
 async def own_routes() -> dict[str, str]:

@@ -42,7 +42,10 @@ class Iptables:
 
     async def version(self) -> str:
         """Such as `iptables v1.8.9 (nf_tables)`; raises CommandFailed when there is none."""
-        return (await process.run([*self._prefix, "iptables", "--version"])).strip()
+        try:
+            return (await process.run([*self._prefix, "iptables", "--version"])).strip()
+        except CommandFailed as problem:
+            raise CommandFailed(f"the proxy needs iptables (Debian's package `iptables`): {problem}") from problem
 
     async def check(self) -> None:
         """Raises CommandFailed that names what is missing: the program, root, or a part of the kernel."""

@@ -11,7 +11,7 @@ from machinery.api import kinds, meta
 from machinery.api.codec import Json
 from machinery.api.names import ObjectKey
 from machinery.client.informer import Informers
-from proxy import network
+from proxy import metrics, network
 from proxy.conntrack import Conntrack, stale_flows
 from proxy.endpoints import Endpoint, endpoints_of, merge, service_of
 from proxy.health_check import Health
@@ -125,11 +125,16 @@ class Proxier:
         self._changed.clear()
         services, endpoints = state = self.state()
         try:
-            rules = render(services.values(), endpoints, await self._current_config())
-            await self._write(rules, full=full)
+            with metrics.SYNC_SECONDS.time():
+                rules = render(services.values(), endpoints, await self._current_config())
+                await self._write(rules, full=full)
         except OSError as problem:
             logger.error("sync failed: %s; trying again", problem)
+            metrics.SYNC_FAILURES.inc()
             return False
+        metrics.LAST_SYNC.set(self._clock.now().timestamp())
+        metrics.RULES.labels("filter").set(len(rules.filter_rules))
+        metrics.RULES.labels("nat").set(len(rules.nat_rules))
         before, self._written = self._written, state
         await self._conntrack.forget(stale_flows(before, state))
         if not self._changed.is_set():

@@ -88,10 +88,9 @@ class SchedulingQueue:
         self._recent: deque[ClusterEvent] = deque(maxlen=REMEMBERED_EVENTS)
         self._events = 0
 
-    def counts(self) -> dict[Place, int]:
-        """How many pods are in each place."""
-        places = [entry.place for entry in self._entries.values()]
-        return {place: places.count(place) for place in Place}
+    def count(self, place: Place) -> int:
+        """How many pods are in a place."""
+        return sum(entry.place is place for entry in self._entries.values())
 
     def place_of(self, key: ObjectKey) -> Place | None:
         """Where a pod is, None if it is not queued."""

@@ -2,22 +2,27 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from machinery.aio.clock import REAL, Clock
 from machinery.api import errors, kinds, meta, pods, times
 from machinery.api.codec import Json
 from machinery.client.events import EventRecorder
 from machinery.client.rest import STRATEGIC_PATCH, ConnectionProblem
+from scheduler import metrics
 from scheduler.cache import Cache
 from scheduler.framework import Action, ClusterEvent, Code, CycleState, Handle, Resource, Status
 from scheduler.pods import Pod, pod_of
-from scheduler.queue import Policy, QueuedPod, SchedulingQueue
+from scheduler.queue import Place, Policy, QueuedPod, SchedulingQueue
 from scheduler.runtime import NoFit, Runtime
 
 logger = logging.getLogger(__name__)
 
+#: upstream's names of the places, in scheduler_pending_pods
+_QUEUES = {Place.ACTIVE: "active", Place.BACKING_OFF: "backoff", Place.WAITING: "unschedulable"}
 _BINDINGS_AT_ONCE = 100
 _HOUSEKEEPING_SECONDS = 30.0
 #: there was no node to ask a plugin about: a name no plugin has, so that every event counts
@@ -44,6 +49,8 @@ class Scheduler:
         self.cache = Cache()
         policy = Policy(self._pre_enqueue, self._sort_key, self._helps, *backoff)
         self.queue = SchedulingQueue(policy, clock)
+        for place, name in _QUEUES.items():
+            metrics.watch_pending(name, partial(self.queue.count, place))
         self._binding_slots = asyncio.Semaphore(_BINDINGS_AT_ONCE)
         informers.watch(kinds.NODES, on_change=self._on_node)
         informers.watch(kinds.PODS, on_change=self._on_pod)
@@ -135,18 +142,22 @@ class Scheduler:
             self._place(entry, group)
         except Exception as problem:  # one pod that a plugin cannot cope with must not stop all the others
             logger.exception("placing %s", pod.key)
+            metrics.observe("error", pod.scheduler_name, 0.0)
             self._failed(group, entry, _Failure("SchedulerError", str(problem)))
 
     def _place(self, entry: QueuedPod, group: asyncio.TaskGroup) -> None:
         """Choose and assume, without giving way in between: the table is the snapshot."""
         pod, state = entry.pod, CycleState()
         runtime = self._profiles[pod.scheduler_name]
+        started = time.perf_counter()
         try:
             node = runtime.choose(state, pod, self.cache.nodes)
         except NoFit as problem:
+            metrics.observe("unschedulable", pod.scheduler_name, time.perf_counter() - started)
             rejected_by = frozenset(problem.diagnosis.plugins) or _ANYTHING_MAY_HELP
             self._failed(group, entry, _Failure("Unschedulable", str(problem), rejected_by))
             return
+        metrics.observe("scheduled", pod.scheduler_name, time.perf_counter() - started)
         self.cache.assume(pod, node)
         for status in (runtime.reserve(state, pod, node), runtime.permit(state, pod, node)):
             if status.code is not Code.SUCCESS:
