@@ -34,7 +34,7 @@ class ServiceAddress:
     """Where the `kubernetes` Service leads."""
 
     cluster_ip: str
-    address: str
+    addresses: tuple[str, ...]
     port: int
 
 
@@ -70,10 +70,21 @@ class Bootstrap:
             for obj in wanted:
                 await self._ensure(kind, meta.namespace_of(obj), meta.name_of(obj), obj, complete)
 
+    async def client_ca(self, pem: str) -> None:
+        """Publish the CA of client certificates for other servers (upstream: controller/clusterauthenticationtrust)."""
+        name = "extension-apiserver-authentication"
+        obj = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": "kube-system"},
+            "data": {"client-ca-file": pem},
+        }
+        await self._ensure(kinds.CONFIG_MAPS, "kube-system", name, obj, _replace_ca)
+
     async def service(self, where: ServiceAddress) -> None:
         """Make the `kubernetes` Service and keep its endpoints on this server."""
         await self._ensure(kinds.SERVICES, "default", "kubernetes", _service(where), _as_it_is)
-        if ipaddress.ip_address(where.address).is_loopback:
+        if any(ipaddress.ip_address(address).is_loopback for address in where.addresses):
             return  # Endpoints may not be: a pod's loopback is its own
         await self._ensure(kinds.ENDPOINTS, "default", "kubernetes", _endpoints(where), _replace_subsets)
         await self._ensure(kinds.ENDPOINT_SLICES, "default", "kubernetes", _slice(where), _replace_endpoints)
@@ -157,6 +168,12 @@ def _as_it_is(found: Json, wanted: Json) -> bool:
     return False
 
 
+def _replace_ca(found: Json, wanted: Json) -> bool:
+    data = found.get("data") or {}
+    found["data"] = data | wanted["data"]
+    return bool(data != found["data"])
+
+
 def _replace_subsets(found: Json, wanted: Json) -> bool:
     changed = bool(found.get("subsets") != wanted["subsets"])
     found["subsets"] = wanted["subsets"]
@@ -192,18 +209,18 @@ def _endpoints(where: ServiceAddress) -> Json:
         "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
     }
     port = {"name": "https", "port": where.port, "protocol": "TCP"}
-    subsets = [{"addresses": [{"ip": where.address}], "ports": [port]}]
+    subsets = [{"addresses": [{"ip": address} for address in where.addresses], "ports": [port]}]
     return {"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata, "subsets": subsets}
 
 
 def _slice(where: ServiceAddress) -> Json:
     labels = {"kubernetes.io/service-name": "kubernetes"}
-    family = "IPv6" if ":" in where.address else "IPv4"
+    family = "IPv6" if ":" in where.addresses[0] else "IPv4"
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
         "addressType": family,
-        "endpoints": [{"addresses": [where.address], "conditions": {"ready": True}}],
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in where.addresses],
         "ports": [{"name": "https", "protocol": "TCP", "port": where.port}],
     }

@@ -5,6 +5,7 @@ import gc
 import ipaddress
 import logging
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Final
 
 from apiserver import admission, app, listener
 from apiserver.admission.chain import Chain, Plugin
+from apiserver.admission.escalation import EscalationCheck
 from apiserver.app import Parts, SpecialHandler
 from apiserver.authn import keys, token_file
 from apiserver.authn.authenticator import Authenticator
@@ -30,6 +32,7 @@ from apiserver.handlers.connect import Connect
 from apiserver.handlers.token import TokenRequests
 from apiserver.health import READY_ONLY, Health
 from apiserver.listener import Listener, TLSSettings
+from apiserver.members import RENEW_SECONDS, Members
 from apiserver.openapi import OpenAPI
 from apiserver.pages import Pages
 from apiserver.registry.allocators import Allocators, IPAllocator, IPNetwork, PortAllocator
@@ -41,6 +44,7 @@ from apiserver.storage.cacher import Cacher
 from apiserver.storage.channels import Endpoints
 from apiserver.storage.compactor import compact_regularly
 from apiserver.storage.errors import StorageError
+from apiserver.storage.interface import Storage
 from apiserver.upstream import Kubelets, KubeletTLS
 from machinery.aio.tasks import every
 from machinery.api import errors, kinds
@@ -52,7 +56,6 @@ from machinery.component.run import Stop
 logger = logging.getLogger(__name__)
 
 MODES: Final = ("AlwaysAllow", "AlwaysDeny", "Node", "RBAC")
-_RECONCILE_SECONDS: Final = 60.0
 _PROBE_SECONDS: Final = 2.0
 
 
@@ -60,7 +63,10 @@ class Lookups:
     """Objects as the watch cache has them, for those who need one now and then."""
 
     def __init__(self) -> None:
+        # Admission is made before the registry it reads, and before authorization follows the registry.
         self.registry: Registry | None = None
+        self.authorizer: Authorizer = AlwaysDeny()
+        self.rbac: rbac.RBAC | None = None
 
     def cached(self, kind: Kind, namespace: str, name: str) -> Json | None:
         """The object as cached; None also while there is no cache yet."""
@@ -97,6 +103,8 @@ async def serve(config: Config) -> None:
     """Run a server until cancelled; then let running requests end."""
     if not config.etcd_servers:
         raise Stop("--etcd-servers must be specified")
+    if config.etcd_prefix.strip("/") != "registry":
+        raise Stop("--etcd-prefix: only /registry is supported")
     servers = Endpoints(tuple(config.etcd_servers), config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
     async with etcd.connected(servers) as storage, asyncio.TaskGroup() as group:
         lookups = Lookups()
@@ -113,7 +121,8 @@ def create_registry(config: Config, cacher: Cacher, lookups: Lookups) -> Registr
     """All stores, with admission and the allocators of Services."""
     network, ports = _service_ranges(config)
     allocators = Allocators(IPAllocator(cacher.storage, network), PortAllocator(cacher.storage, *ports))
-    chain = Chain([plugin() for plugin in _plugins(config)], lookups)
+    grants = EscalationCheck(lambda: lookups.authorizer, lambda: lookups.rbac)
+    chain = Chain([*(plugin() for plugin in _plugins(config)), grants], lookups)
     lookups.registry = Registry(cacher, RESOURCES, admission=chain, allocators=allocators)
     return lookups.registry
 
@@ -128,6 +137,8 @@ async def _run(config: Config, registry: Registry, lookups: Lookups, group: asyn
     bootstrap = Bootstrap(registry)
     await bootstrap.namespaces()
     await bootstrap.roles()
+    if config.client_ca_file:
+        await bootstrap.client_ca(Path(config.client_ca_file).read_text())
     application = app.create(create_parts(config, registry, lookups, access, (health, kubelets)))
     gc.collect()
     gc.freeze()
@@ -135,17 +146,27 @@ async def _run(config: Config, registry: Registry, lookups: Lookups, group: asyn
     try:
         async with Listener(application, tls_context).serving(config.bind_address, config.secure_port) as port:
             logger.info("serving on https://%s:%d", config.bind_address, port)
-            where = ServiceAddress(service_ip(config.service_cluster_ip_range), advertised_address(config), port)
-            reconcile = partial(_reconcile, bootstrap, where)
-            group.create_task(every(_RECONCILE_SECONDS, "the kubernetes service", reconcile))
+            group.create_task(_publish(config, bootstrap, registry.cacher.storage, port), name="kubernetes service")
             await _until_stopped(health, seconds(config.shutdown_delay_duration))
     finally:
         await kubelets.close()
 
 
-async def _reconcile(bootstrap: Bootstrap, where: ServiceAddress) -> None:
-    await bootstrap.namespaces()
-    await bootstrap.service(where)
+async def _publish(config: Config, bootstrap: Bootstrap, storage: Storage, port: int) -> None:
+    """Keep the `kubernetes` Service leading to all servers that are there, until this one goes."""
+    members = Members(storage, advertised_address(config))
+    cluster_ip = service_ip(config.service_cluster_ip_range)
+
+    async def publish() -> None:
+        await bootstrap.namespaces()
+        await bootstrap.service(ServiceAddress(cluster_ip, await members.renew(), port))
+
+    try:
+        await every(RENEW_SECONDS, "the kubernetes service", publish)
+    finally:
+        with suppress(StorageError, errors.StatusError):  # the key would time out by itself
+            if others := await members.leave():
+                await bootstrap.service(ServiceAddress(cluster_ip, others, port))
 
 
 async def _until_stopped(health: Health, delay: float) -> None:
@@ -169,6 +190,7 @@ def create_access(config: Config, lookups: Lookups) -> Access:
         elif mode == "RBAC":
             index = rbac.RBAC()
             members.append(index)
+            lookups.rbac = index
             access.listers.append(index)
             access.followed += [(kind, partial(index.apply, kind)) for kind in rbac.WATCHED]
         elif mode == "AlwaysAllow":
@@ -178,7 +200,7 @@ def create_access(config: Config, lookups: Lookups) -> Access:
             members.append(AlwaysDeny())
         else:
             raise Stop(f'"{mode}" is not a valid mode; --authorization-mode knows {", ".join(MODES)}')
-    access.authorizer = Union(members)
+    access.authorizer = lookups.authorizer = Union(members)
     return access
 
 

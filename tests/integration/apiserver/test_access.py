@@ -189,3 +189,28 @@ def test_upstreams_default_roles_are_there(server: ApiserverProcess) -> None:
         binding = admin.get(f"{base}/clusterrolebindings/system:controller:node-controller").json()
         account = {"kind": "ServiceAccount", "name": "node-controller", "namespace": "kube-system"}
         assert binding["subjects"] == [account]
+
+
+def test_nobody_grants_more_than_they_have(server: ApiserverProcess) -> None:
+    base = "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-public"
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole"}
+    subject = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}
+
+    def binding(name: str, role: str) -> dict[str, Any]:
+        return {"metadata": {"name": name}, "roleRef": {**reference, "name": role}, "subjects": [subject]}
+
+    with server.client() as admin, server.client("jane-token") as jane:
+        admin.post(f"{base}/rolebindings", json=binding("jane-admin", "admin")).raise_for_status()
+        assert eventually(jane, "/api/v1/namespaces/kube-public/pods") == 200
+        rule = {"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}
+        role = {"metadata": {"name": "small"}, "rules": [rule]}
+        assert jane.post(f"{base}/roles", json=role).status_code == 201
+        assert jane.post(f"{base}/rolebindings", json=binding("jane-view", "view")).status_code == 201
+        text = message(jane.post(f"{base}/rolebindings", json=binding("jane-root", "cluster-admin")), 403)
+        assert 'rolebindings.rbac.authorization.k8s.io "jane-root" is forbidden: user "jane"' in text
+        assert "is attempting to grant RBAC permissions not currently held:\n" in text
+        assert '{APIGroups:["*"], Resources:["*"], Verbs:["*"]}' in text
+        role = {"metadata": {"name": "big"}, "rules": [rule | {"resources": ["nodes"]}]}
+        assert '{APIGroups:[""], Resources:["nodes"], Verbs:["get"]}' in message(
+            jane.post(f"{base}/roles", json=role), 403
+        )
