@@ -175,8 +175,11 @@ def _run_cluster(argv: list[str]) -> int:
     typer = importlib.import_module("typer")
     app = typer.Typer(no_args_is_help=True, add_completion=False)
     importlib.import_module(_CLUSTER_MODULE).register(app)
-    code = typer.main.get_command(app).main(args=argv, prog_name=PROGRAM, standalone_mode=False)
-    return code if isinstance(code, int) else 0
+    try:
+        typer.main.get_command(app).main(args=argv, prog_name=PROGRAM)
+    except SystemExit as done:  # typer says by itself what was wrong
+        return int(done.code or 0)
+    return 0
 
 
 # --- help ------------------------------------------------------------------------------------------------------------
