@@ -14,6 +14,7 @@ from controller_manager.config import Flags
 from controller_manager.deployment import DeploymentController
 from controller_manager.endpoints import EndpointsController
 from controller_manager.endpointslice import EndpointSliceController
+from controller_manager.endpointslice_mirroring import EndpointSliceMirroringController
 from controller_manager.garbage_collector.collector import GarbageCollector
 from controller_manager.namespace import NamespaceController
 from controller_manager.node_health import EvictionRates
@@ -87,6 +88,11 @@ def _endpoint_slice(context: Context) -> Work:
     events = context.recorder_for(client, "endpoint-slice-controller")
     controller = EndpointSliceController(client, context.informers, events)
     return context.running(controller, context.flags.concurrent_service_endpoint_syncs)
+
+
+def _mirroring(context: Context) -> Work:
+    client = context.client_for("endpointslicemirroring-controller")
+    return context.running(EndpointSliceMirroringController(client, context.informers), 5)
 
 
 def _namespace(context: Context) -> Work:
@@ -180,6 +186,7 @@ CONTROLLERS: Final = (
     Entry("serviceaccount-token-controller", "serviceaccount-token", _tokens),
     Entry("endpoints-controller", "endpoint", _endpoints),
     Entry("endpointslice-controller", "endpointslice", _endpoint_slice),
+    Entry("endpointslice-mirroring-controller", "endpointslicemirroring", _mirroring),
     Entry("pod-garbage-collector-controller", "podgc", _pod_gc),
     Entry("namespace-controller", "namespace", _namespace),
     Entry("serviceaccount-controller", "serviceaccount", _service_account),
@@ -198,6 +205,7 @@ ACCOUNTS: Final = (
     "replicaset-controller",
     "endpoint-controller",
     "endpointslice-controller",
+    "endpointslicemirroring-controller",
     "namespace-controller",
     "service-account-controller",
     "root-ca-cert-publisher",
@@ -218,7 +226,7 @@ _NOT_YET: Final = """
     persistentvolume-expander-controller persistentvolume-expander clusterrole-aggregation-controller
     clusterrole-aggregation persistentvolumeclaim-protection-controller pvc-protection
     persistentvolume-protection-controller pv-protection ttl-after-finished-controller ttl-after-finished
-    endpointslice-mirroring-controller endpointslicemirroring ephemeral-volume-controller ephemeral-volume
+    ephemeral-volume-controller ephemeral-volume
     storageversion-garbage-collector-controller storage-version-gc resourceclaim-controller
     legacy-serviceaccount-token-cleaner-controller legacy-service-account-token-cleaner
     validatingadmissionpolicy-status-controller taint-eviction-controller service-cidr-controller

@@ -130,7 +130,7 @@ class GarbageCollector:
         if verdict.unblock:
             await self._patch(node, decisions.owners_patch(obj, decisions.owners_unblocked(obj)))
         if verdict.delete:
-            logger.info("deleting %s (%s): its owners are gone", node.identity, verdict.delete)
+            logger.debug("deleting %s (%s): its owners are gone", node.identity, verdict.delete)
             await self._delete(node, verdict.delete)
 
     async def _fate(self, reference: Reference, dependent: Identity) -> Fate:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller_manager.endpointslice_plan import MANAGED_BY, MANAGER, SERVICE_NAME, SlicePlan, endpoint_of, plan_slices
+from controller_manager.endpointslice_plan import MANAGER, endpoint_of, plan_slices
+from controller_manager.slice_packing import MANAGED_BY, SERVICE_NAME, SlicePlan
 from machinery.api import meta
 from machinery.api.codec import Json
 from tests.controller_manager.objects import node, pod, service

@@ -123,3 +123,26 @@ async def test_a_deleted_service_takes_its_endpoints_and_slices_with_it(world: W
         return not await world.items(kinds.ENDPOINT_SLICES, OF_WEB) and not await world.find(kinds.ENDPOINTS, "web")
 
     await world.eventually(gone)
+
+
+async def test_endpoints_written_by_hand_are_mirrored_to_slices(world: World) -> None:
+    await _service(world, selector=None)
+    subsets = [{"addresses": [{"ip": "192.0.2.7"}], "ports": [{"name": "http", "port": 9000}]}]
+    body = {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {"name": "web", "namespace": world.namespace},
+        "subsets": subsets,
+    }
+    await world.client.create(kinds.ENDPOINTS, body)
+
+    async def mirrored() -> bool:
+        return [each["addresses"] for each in await _endpoints(world)] == [["192.0.2.7"]]
+
+    await world.eventually(mirrored)
+    await world.client.delete(kinds.ENDPOINTS, "web", world.namespace)
+
+    async def gone() -> bool:
+        return not await world.items(kinds.ENDPOINT_SLICES, OF_WEB)
+
+    await world.eventually(gone)
