@@ -55,7 +55,7 @@ async def _run_real(config: KubeletConfig, client: Client, informers: Informers)
         informers=informers,
         runtime=runtime,
         cgroups=LinuxCgroups(config.cgroup_root, config.pod_max_pids),
-        volumes=VolumeManager,
+        volumes=lambda folders, objects: VolumeManager(folders.volumes, objects),
         services=informers.watch(SERVICES),
         dns=_dns(config),
     )

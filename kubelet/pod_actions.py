@@ -80,7 +80,7 @@ def _with_new_sandbox(pod: Json, record: PodRecord) -> Actions:
     sandbox = record.sandbox
     attempt = sandbox.attempt + 1 if sandbox else 0
     mains = pods.containers_of(pod)
-    to_start = [c["name"] for c in mains if should_start(c, pod, record.latest(c["name"]))]
+    to_start = [c["name"] for c in mains if _is_needed(c, pod, record.latest(c["name"]))]
     init_failed = any(_failed_for_good(c, pod, record) for c in pods.init_containers_of(pod))
     if sandbox is not None and (not to_start or init_failed):
         return Actions(kill_pod=record.is_alive, finished=True)
@@ -89,6 +89,13 @@ def _with_new_sandbox(pod: Json, record: PodRecord) -> Actions:
     return Actions(
         kill_pod=sandbox is not None and record.is_alive, create_sandbox=True, attempt=attempt, start=tuple(first)
     )
+
+
+def _is_needed(container: Json, pod: Json, latest: ContainerRecord | None) -> bool:
+    """As should_start, and what still runs in the old sandbox is stopped with it and started in the new one."""
+    if latest is not None and latest.is_running:
+        return restart_policy(container, pod) != "Never"
+    return should_start(container, pod, latest)
 
 
 def _failed_for_good(container: Json, pod: Json, record: PodRecord) -> bool:

@@ -198,7 +198,7 @@ def phase_of(pod: Json, inits: list[Json], mains: list[Json], *, over: bool) -> 
     policy = (pod.get("spec") or {}).get("restartPolicy") or "Always"
     if _init_failed(pod, inits) and policy == "Never":
         return "Failed"
-    if any(_is_waiting_first_time(status) for status in mains) or not _initialized(pod, inits):
+    if any(_is_waiting_first_time(status) for status in mains) or not _initialized(pod, inits, mains):
         return "Pending"
     if any("running" in status["state"] for status in mains):
         return "Running"
@@ -253,8 +253,15 @@ def _sidecar_runs(inits: list[Json]) -> bool:
     return any("running" in status["state"] for status in inits)
 
 
-def _initialized(pod: Json, inits: list[Json]) -> bool:
-    return all(
+def _begun(mains: list[Json]) -> bool:
+    """Whether a main container ever ran: then the init containers were through, whatever sidecars do by now."""
+    return any(
+        "running" in status["state"] or "terminated" in status["state"] or status["lastState"] for status in mains
+    )
+
+
+def _initialized(pod: Json, inits: list[Json], mains: list[Json]) -> bool:
+    return _begun(mains) or all(
         _init_is_through(container, status)
         for container, status in zip(pods.init_containers_of(pod), inits, strict=True)
     )
@@ -295,13 +302,12 @@ def _truth(value: bool) -> str:
 def _initialized_condition(pod: Json, phase: str, inits: list[Json], mains: list[Json]) -> Json:
     if phase == "Succeeded":
         return {"status": "True", "reason": "PodCompleted"}
-    begun = any("running" in status["state"] or "terminated" in status["state"] for status in mains)
     missing = [
         container["name"]
         for container, status in zip(pods.init_containers_of(pod), inits, strict=True)
         if not _init_is_through(container, status)
     ]
-    if not missing or begun:
+    if not missing or _begun(mains):
         return {"status": "True"}
     return {
         "status": "False",

@@ -82,8 +82,14 @@ Answer = Response | Stream | TakeOver
 Handler = Callable[[Request], Awaitable[Answer]]
 
 
-async def serve(handler: Handler, address: str, port: int, tls: ssl.SSLContext | None) -> None:
-    """Serve until cancelled; raises OSError when the address is taken."""
+async def serve(
+    handler: Handler,
+    address: str,
+    port: int,
+    tls: ssl.SSLContext | None,
+    listening: "asyncio.Future[int] | None" = None,
+) -> None:
+    """Serve until cancelled; `listening` gets the port. Raises OSError when the address is taken."""
 
     async with asyncio.TaskGroup() as group:
 
@@ -91,6 +97,8 @@ async def serve(handler: Handler, address: str, port: int, tls: ssl.SSLContext |
             group.create_task(_Connection(handler, reader, writer).serve(), name="connection")
 
         server = await asyncio.start_server(connected, address, port, ssl=tls)
+        if listening is not None:
+            listening.set_result(server.sockets[0].getsockname()[1])
         async with server:
             await server.serve_forever()
 

@@ -1,10 +1,10 @@
 """Sets up all volumes of a pod and brings them up to date; their removal is `pod_files.remove_pod_folder`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from kubelet.environment import Sources
-from kubelet.pod_files import NodeFolders
 from kubelet.volumes import empty_dir, host_path, payloads
 from kubelet.volumes.plugin import MountedVolume, Objects, Plugin, VolumeProblem, VolumeRequest
 from machinery.api import errors, meta
@@ -28,8 +28,9 @@ class MountFailed(Exception):
 class VolumeManager:
     """One per node."""
 
-    def __init__(self, folders: NodeFolders, objects: Objects) -> None:
-        self._folders = folders
+    def __init__(self, folder_of: Callable[[str], Path], objects: Objects) -> None:
+        """`folder_of` names the folder of a pod's volumes, by uid."""
+        self._folder_of = folder_of
         self._objects = objects
 
     async def mount(self, pod: Json, sources: Sources) -> dict[str, MountedVolume]:
@@ -51,7 +52,7 @@ class VolumeManager:
                 raise VolumeProblem(f"no volume plugin matched ({given})")
             kind = "emptyDir"
         folder_name, plugin = _PLUGINS[kind]
-        folder = self._folders.volumes(meta.uid_of(pod)) / f"kubernetes.io~{folder_name}" / volume["name"]
+        folder = self._folder_of(meta.uid_of(pod)) / f"kubernetes.io~{folder_name}" / volume["name"]
         group = ((pod.get("spec") or {}).get("securityContext") or {}).get("fsGroup")
         return await plugin(
             VolumeRequest(pod, volume, folder, self._objects, sources, int(group) if group is not None else None)

@@ -13,7 +13,6 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.component import tls
-
 from tests.integration.kubelet.machine import Machine
 
 API_PORT, ETCD_PORT, ETCD_PEER_PORT, KUBELET_PORT, HEALTH_PORT = 24002, 24001, 24003, 24010, 24011

@@ -114,7 +114,7 @@ class Node:
         self.workers = PodWorkers(
             WorkerParts(
                 runtime=PodRuntime(parts),
-                volumes=VolumeManager(self.folders, self.objects),
+                volumes=VolumeManager(self.folders.volumes, self.objects),
                 probes=self.probes,
                 statuses=self.statuses,
                 cgroups=cgroups,

@@ -1,0 +1,158 @@
+"""What is to be done next: one table."""
+
+import pytest
+
+from kubelet.pod_actions import Actions, Health, decide
+from kubelet.runtime_status import PodRecord, SandboxRecord
+from machinery.api.codec import Json
+from tests.kubelet.pods import BOX, DEAD_BOX, container, created, exited, lost, pod, record, running
+
+SETUP, SECOND = container("setup"), container("second")
+SIDECAR = container("side", restartPolicy="Always")
+NO_BOX = PodRecord("uid-1")
+
+
+def here(*start: str) -> Actions:
+    """Containers to start in the sandbox that stands."""
+    return Actions(sandbox_id="box", start=start)
+
+
+def spec_hash(spec: Json) -> str:
+    return str(spec["image"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "seen", "wanted"),
+    [
+        pytest.param(pod(), NO_BOX, Actions(create_sandbox=True, start=("main",)), id="nothing-there-yet"),
+        pytest.param(
+            pod(inits=(SETUP,)), NO_BOX, Actions(create_sandbox=True, start=("setup",)), id="init-containers-first"
+        ),
+        pytest.param(pod(), record(), here("main"), id="sandbox-stands"),
+        pytest.param(pod(), record(running()), here(), id="all-is-well"),
+        pytest.param(pod(), record(exited(code=0)), here("main"), id="always-restarts-success"),
+        pytest.param(pod(), record(created()), here("main"), id="created-but-never-started"),
+        pytest.param(pod(policy="OnFailure"), record(exited(code=1)), here("main"), id="on-failure-restarts"),
+        pytest.param(
+            pod(policy="OnFailure"),
+            record(exited(code=0)),
+            Actions(kill_pod=True, sandbox_id="box", finished=True),
+            id="on-failure-is-done-with-success",
+        ),
+        pytest.param(
+            pod(policy="Never"),
+            record(exited(code=1)),
+            Actions(kill_pod=True, sandbox_id="box", finished=True),
+            id="never-restarts-failure",
+        ),
+        pytest.param(
+            pod(policy="Never"),
+            record(exited(code=1), boxes=(DEAD_BOX,)),
+            Actions(finished=True),
+            id="done-and-stopped",
+        ),
+        pytest.param(
+            pod(),
+            record(exited(code=137), boxes=(DEAD_BOX,)),
+            Actions(create_sandbox=True, attempt=1, start=("main",)),
+            id="dead-sandbox-is-made-anew",
+        ),
+        pytest.param(
+            pod(),
+            record(running(), boxes=(SandboxRecord("new", 1, True, 2, ("10.0.0.6",)), BOX)),
+            Actions(kill_pod=True, create_sandbox=True, attempt=2, start=("main",)),
+            id="two-living-sandboxes-are-one-too-many",
+        ),
+        pytest.param(
+            pod(),
+            record(boxes=(SandboxRecord("box", 0, True, 1, ()),)),
+            Actions(kill_pod=True, create_sandbox=True, attempt=1, start=("main",)),
+            id="a-sandbox-without-address",
+        ),
+        pytest.param(
+            pod(hostNetwork=True),
+            record(running(), boxes=(SandboxRecord("box", 0, True, 1, (), True),)),
+            here(),
+            id="host-network-needs-no-address",
+        ),
+        pytest.param(pod(inits=(SETUP, SECOND)), record(running("setup")), here(), id="waits-for-the-running-init"),
+        pytest.param(
+            pod(inits=(SETUP, SECOND)),
+            record(exited("setup")),
+            here("second"),
+            id="next-init-in-order",
+        ),
+        pytest.param(
+            pod(inits=(SETUP, SECOND)),
+            record(exited("setup"), exited("second")),
+            here("main"),
+            id="inits-through",
+        ),
+        pytest.param(pod(inits=(SETUP,)), record(exited("setup", 1)), here("setup"), id="failed-init-again"),
+        pytest.param(
+            pod(inits=(SETUP,), policy="Never"),
+            record(exited("setup", 1)),
+            Actions(kill_pod=True, sandbox_id="box", finished=True),
+            id="failed-init-ends-a-never-pod",
+        ),
+        pytest.param(
+            pod(inits=(SETUP,)),
+            record(exited("setup", sandbox_id="older")),
+            here("setup"),
+            id="inits-run-again-in-a-new-sandbox",
+        ),
+        pytest.param(pod(inits=(SETUP,)), record(running()), here(), id="main-runs-so-inits-were-through"),
+        pytest.param(pod(inits=(SIDECAR,)), record(), here("side"), id="sidecar-before-main"),
+        pytest.param(pod(inits=(SIDECAR,)), record(running("side")), here("main"), id="main-after-sidecar"),
+        pytest.param(
+            pod(inits=(SIDECAR,)),
+            record(running("main"), exited("side", 1)),
+            here("side"),
+            id="sidecar-restarts-beside-main",
+        ),
+        pytest.param(
+            pod(inits=(SIDECAR,), policy="Never"),
+            record(exited("main"), running("side")),
+            Actions(kill_pod=True, sandbox_id="box", finished=True),
+            id="sidecars-do-not-keep-a-pod",
+        ),
+        pytest.param(
+            pod(container(restartPolicy="Never"), container("b")),
+            record(exited(code=1), running("b")),
+            here(),
+            id="container-policy-wins",
+        ),
+    ],
+)
+def test_the_next_step(spec: Json, seen: PodRecord, wanted: Actions) -> None:
+    assert decide(spec, seen, Health(), spec_hash) == wanted
+
+
+def test_a_failed_liveness_probe_kills_and_restarts() -> None:
+    actions = decide(pod(), record(running()), Health(failed_liveness={"main-id"}), spec_hash)
+    assert [kill.message for kill in actions.kill] == ["Container main failed liveness probe, will be restarted"]
+    assert actions.start == ("main",)
+
+
+def test_a_failed_liveness_probe_only_kills_where_nothing_restarts() -> None:
+    actions = decide(pod(policy="Never"), record(running()), Health(failed_liveness={"main-id"}), spec_hash)
+    assert len(actions.kill) == 1
+    assert actions.start == ()
+
+
+def test_a_changed_image_restarts_the_container() -> None:
+    actions = decide(pod(), record(running(spec_hash="old:1")), Health(), spec_hash)
+    assert [kill.message for kill in actions.kill] == ["Container main definition changed, will be restarted"]
+    assert actions.start == ("main",)
+
+
+def test_an_unknown_container_is_killed_before_it_starts_again() -> None:
+    actions = decide(pod(), record(lost()), Health(), spec_hash)
+    assert [kill.container.id for kill in actions.kill] == ["main-id"]
+    assert actions.start == ("main",)
+
+
+def test_main_waits_for_the_startup_of_a_sidecar() -> None:
+    spec = pod(inits=(SIDECAR,))
+    waiting = decide(spec, record(running("side")), Health(not_started={"side-id"}), spec_hash)
+    assert waiting.start == ()

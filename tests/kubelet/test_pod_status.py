@@ -1,0 +1,183 @@
+"""Phases, conditions and container statuses out of records."""
+
+from typing import Any
+
+import pytest
+
+from kubelet.pod_status import Facts, Waiting, status_of
+from kubelet.runtime_status import PodRecord
+from machinery.api import meta
+from machinery.api.codec import Json
+from tests.kubelet.pods import BOX, container, created, exited, pod, record, running
+
+NOW = "2026-01-01T00:00:00Z"
+READY = {"main-id"}
+SETUP = container("setup")
+SIDECAR = container("side", restartPolicy="Always")
+NOTHING = PodRecord("uid-1")
+
+
+def facts(seen: PodRecord, **more: Any) -> Facts:
+    return Facts(**{"record": seen, "started": READY, "ready": READY, "host_ips": ("192.0.2.1",), **more})
+
+
+def condition(status: Json, type_: str) -> Json:
+    found = meta.find_condition(status["conditions"], type_)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("spec", "seen", "over", "phase"),
+    [
+        pytest.param(pod(), NOTHING, False, "Pending", id="nothing-yet"),
+        pytest.param(pod(), record(created()), False, "Pending", id="created"),
+        pytest.param(pod(), record(running()), False, "Running", id="running"),
+        pytest.param(pod(), record(exited(code=0)), False, "Running", id="always-goes-on"),
+        pytest.param(pod(policy="Never"), record(exited(code=0)), False, "Succeeded", id="never-succeeded"),
+        pytest.param(pod(policy="Never"), record(exited(code=1)), False, "Failed", id="never-failed"),
+        pytest.param(pod(policy="OnFailure"), record(exited(code=1)), False, "Running", id="on-failure-goes-on"),
+        pytest.param(pod(policy="OnFailure"), record(exited(code=0)), False, "Succeeded", id="on-failure-succeeded"),
+        pytest.param(
+            pod(container(), container("b"), policy="Never"),
+            record(exited(code=0), running("b")),
+            False,
+            "Running",
+            id="one-still-runs",
+        ),
+        pytest.param(pod(inits=(SETUP,)), record(running("setup")), False, "Pending", id="init-runs"),
+        pytest.param(pod(inits=(SETUP,)), record(exited("setup", 1)), False, "Pending", id="init-failed-once"),
+        pytest.param(
+            pod(inits=(SETUP,), policy="Never"), record(exited("setup", 1)), False, "Failed", id="init-failed-for-good"
+        ),
+        pytest.param(
+            pod(inits=(SIDECAR,), policy="Never"),
+            record(exited(code=0), running("side")),
+            False,
+            "Running",
+            id="a-sidecar-still-runs",
+        ),
+        pytest.param(pod(), record(exited(code=0)), True, "Succeeded", id="deleted-and-well"),
+        pytest.param(pod(), record(exited(code=137)), True, "Failed", id="deleted-and-killed"),
+        pytest.param(pod(), NOTHING, True, "Failed", id="deleted-before-it-began"),
+    ],
+)
+def test_phases(spec: Json, seen: PodRecord, over: bool, phase: str) -> None:
+    assert status_of(spec, facts(seen, over=over), NOW)["phase"] == phase
+
+
+def test_a_terminal_phase_stays() -> None:
+    spec = pod() | {"status": {"phase": "Failed", "reason": "Evicted", "message": "gone"}}
+    status = status_of(spec, facts(record(running())), NOW)
+    assert (status["phase"], status["reason"]) == ("Failed", "Evicted")
+
+
+def test_a_running_pod_in_full() -> None:
+    status = status_of(pod(), facts(record(running(image="img:1", image_id="sha256:1"))), NOW)
+    assert status["podIP"] == "10.0.0.5"
+    assert status["podIPs"] == [{"ip": "10.0.0.5"}]
+    assert status["hostIP"] == "192.0.2.1"
+    assert status["startTime"] == NOW
+    assert status["qosClass"] == "BestEffort"
+    assert status["containerStatuses"] == [
+        {
+            "name": "main",
+            "state": {"running": {"startedAt": "1970-01-01T00:00:10Z"}},
+            "lastState": {},
+            "ready": True,
+            "restartCount": 0,
+            "image": "img:1",
+            "imageID": "sha256:1",
+            "containerID": "containerd://main-id",
+            "started": True,
+        }
+    ]
+    assert {one["type"]: one["status"] for one in status["conditions"]} == {
+        "PodReadyToStartContainers": "True",
+        "Initialized": "True",
+        "Ready": "True",
+        "ContainersReady": "True",
+        "PodScheduled": "True",
+    }
+
+
+def test_what_is_not_ready_is_named() -> None:
+    status = status_of(pod(container(), container("b")), facts(record(running())), NOW)
+    for type_ in ("Ready", "ContainersReady"):
+        found = condition(status, type_)
+        assert (found["status"], found["reason"]) == ("False", "ContainersNotReady")
+        assert found["message"] == "containers with unready status: [b]"
+
+
+def test_uninitialized_containers_are_named() -> None:
+    found = condition(status_of(pod(inits=(SETUP,)), facts(record(running("setup"))), NOW), "Initialized")
+    assert found["reason"] == "ContainersNotInitialized"
+    assert found["message"] == "containers with incomplete status: [setup]"
+
+
+def test_a_completed_pod_says_so() -> None:
+    status = status_of(pod(policy="Never"), facts(record(exited()), over=True), NOW)
+    assert condition(status, "Ready") | {"lastTransitionTime": ""} == {
+        "type": "Ready",
+        "status": "False",
+        "reason": "PodCompleted",
+        "lastProbeTime": None,
+        "lastTransitionTime": "",
+    }
+    assert condition(status, "Initialized")["reason"] == "PodCompleted"
+
+
+def test_readiness_gates_hold_the_pod_back() -> None:
+    spec = pod(readinessGates=[{"conditionType": "example.com/gate"}])
+    found = condition(status_of(spec, facts(record(running())), NOW), "Ready")
+    assert found["reason"] == "ReadinessGatesNotReady"
+    assert found["message"] == 'corresponding condition of pod readiness gate "example.com/gate" does not exist.'
+
+
+def test_conditions_of_others_and_old_transition_times_stay() -> None:
+    old = [
+        {"type": "example.com/gate", "status": "True"},
+        {"type": "Ready", "status": "True", "lastTransitionTime": "2025-01-01T00:00:00Z"},
+    ]
+    spec = pod() | {"status": {"conditions": old, "startTime": "2025-01-01T00:00:00Z"}}
+    status = status_of(spec, facts(record(running())), NOW)
+    assert condition(status, "example.com/gate")["status"] == "True"
+    assert condition(status, "Ready")["lastTransitionTime"] == "2025-01-01T00:00:00Z"
+    assert status["startTime"] == "2025-01-01T00:00:00Z"
+
+
+def test_a_crash_loop_waits_with_its_last_state() -> None:
+    why = {"main": Waiting("CrashLoopBackOff", "back-off 10s")}
+    status = status_of(pod(), facts(record(exited(code=3, restart_count=4)), waiting=why), NOW)
+    one = status["containerStatuses"][0]
+    assert one["state"] == {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
+    assert one["lastState"]["terminated"]["exitCode"] == 3
+    assert one["restartCount"] == 4
+    assert not one["ready"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        pytest.param(pod(), "ContainerCreating", id="plain"),
+        pytest.param(pod(inits=(SETUP,)), "PodInitializing", id="with-init-containers"),
+    ],
+)
+def test_containers_to_come_wait(spec: Json, reason: str) -> None:
+    one = status_of(spec, facts(record()), NOW)["containerStatuses"][0]
+    assert one["state"] == {"waiting": {"reason": reason}}
+
+
+def test_a_container_nobody_can_find_is_lost_when_the_pod_is_over() -> None:
+    one = status_of(pod(), facts(NOTHING, over=True), NOW)["containerStatuses"][0]
+    assert one["state"]["terminated"]["reason"] == "ContainerStatusUnknown"
+    assert one["state"]["terminated"]["exitCode"] == 137
+
+
+def test_a_pod_keeps_its_address_when_it_is_over() -> None:
+    spec = pod() | {"status": {"podIP": "10.0.0.5", "podIPs": [{"ip": "10.0.0.5"}]}}
+    assert status_of(spec, facts(record(exited(), boxes=()), over=True), NOW)["podIP"] == "10.0.0.5"
+
+
+def test_a_host_network_pod_has_its_nodes_address() -> None:
+    assert status_of(pod(hostNetwork=True), facts(record(running(), boxes=(BOX,))), NOW)["podIP"] == "192.0.2.1"
