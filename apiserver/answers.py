@@ -41,6 +41,7 @@ async def write_status(scope: Scope, send: Send, error: StatusError) -> None:
 
 async def write(scope: Scope, send: Send, answer: Answer, warnings: Iterable[str]) -> None:
     """Send an answer; `warnings` become Warning headers."""
+    exchange.of(scope).status = answer.status
     headers = [(b"content-type", answer.content_type.encode()), _CACHE, *answer.headers]
     headers += [(b"warning", _warning(text)) for text in warnings]
     if not isinstance(answer, Response):

@@ -5,10 +5,11 @@ request → recover → request_info → authentication → (audit) → imperson
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from apiserver import answers, pages
+from apiserver import answers, metrics, pages
 from apiserver.authn.authenticator import Authenticator
 from apiserver.authz.attributes import Authorizer
 from apiserver.filters import exchange
@@ -48,7 +49,8 @@ def create(parts: Parts) -> Application:
     """The whole chain as one ASGI application."""
     app: Application = Endpoint(parts.registry, parts.special, pages.create(parts.pages))
     app = AuthorizationFilter(app, parts.authorizer)
-    app = InFlightFilter(app, parts.limits)
+    app = counts = InFlightFilter(app, parts.limits)
+    metrics.follow(counts)
     app = ImpersonationFilter(app, parts.authorizer)
     # audit: here, where the user is known and the impersonated one not yet in their place
     app = AuthenticationFilter(app, parts.authenticator)
@@ -64,6 +66,15 @@ class Recover:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the chain and answer for what it raises."""
+        started = time.perf_counter()
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            trip = exchange.of(scope)
+            if trip.info.is_resource and trip.status:
+                metrics.observe(trip.info, trip.status, time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
         except errors.StatusError as problem:

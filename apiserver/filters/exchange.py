@@ -33,6 +33,8 @@ class Exchange:
     info: RequestInfo = field(default_factory=lambda: RequestInfo("", ""))
     user: User = ANONYMOUS
     impersonator: User | None = None
+    #: of the answer, once there is one
+    status: int = 0
 
     def param(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

@@ -33,12 +33,17 @@ class InFlightFilter:
         self._limits = limits
         self.reading = 0
         self.changing = 0
+        self.long_running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count, go on, count down."""
         trip = exchange.of(scope)
         if is_long_running(trip.info):
-            await self._app(scope, receive, send)
+            self.long_running += 1
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self.long_running -= 1
             return
         reads = trip.info.verb in _READING
         self._check(trip, reads)

@@ -26,7 +26,16 @@ def test_health_is_told_check_by_check(server: ApiserverProcess) -> None:
         assert "[+]etcd excluded: ok" in admin.get("/livez?verbose&exclude=etcd").text
         assert admin.get("/readyz/etcd").text == "ok"
         assert admin.get("/readyz/nonsense").status_code == 404
-        assert "process_cpu_seconds_total" in admin.get("/metrics").text
+
+
+def test_requests_are_counted_under_upstreams_names(server: ApiserverProcess) -> None:
+    with server.client() as admin:
+        admin.get("/api/v1/namespaces/default/pods/nobody")
+        lines = admin.get("/metrics").text.splitlines()
+    labels = 'code="404",group="",resource="pods",scope="resource",subresource="",verb="GET",version="v1"'
+    assert any(line.startswith(f"apiserver_request_total{{{labels}}}") for line in lines)
+    assert 'apiserver_current_inflight_requests{request_kind="mutating"} 0.0' in lines
+    assert any(line.startswith("apiserver_request_duration_seconds_bucket{") for line in lines)
 
 
 def test_discovery_both_ways(server: ApiserverProcess) -> None:
