@@ -1,5 +1,6 @@
 """Deployments from creation to clean-up, on simulated nodes."""
 
+import asyncio
 import signal
 
 from machinery.api import kinds, meta
@@ -201,3 +202,49 @@ async def test_a_manager_killed_in_the_middle_of_a_rollout_finishes_it_when_it_i
     manager.start()
     await world.rolled_out(seconds=60)
     assert sorted(await _replica_sets(world)) == ["web:1", "web:2"]
+
+
+async def test_pods_that_are_refused_are_reported_up_to_the_deployment(world: World) -> None:
+    template = {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "web", "image": "web:1"}], "serviceAccountName": "ghost"},
+    }
+    await world.deploy(replicas=2, template=template)
+
+    async def reported() -> bool:
+        found = await world.client.get(kinds.DEPLOYMENTS, "web", world.namespace)
+        status, reason, message = _condition(found, "ReplicaFailure") if found.get("status") else ("", "", "")
+        said = await world.events("FailedCreate")
+        refused = "is forbidden: error looking up service account" in message
+        return (status, reason, refused) == ("True", "FailedCreate", True) and (f"Error creating: {message}" in said)
+
+    await world.eventually(reported)
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "ghost", "namespace": world.namespace},
+    }
+    await world.client.create(kinds.SERVICE_ACCOUNTS, account)
+    deployment = await world.rolled_out()
+    assert _condition(deployment, "ReplicaFailure") == ("", "", "")
+
+
+async def test_kubectl_follows_undoes_and_restarts_rollouts(world: World, server: ApiserverProcess) -> None:
+    async def kubectl(*arguments: str) -> str:
+        found = await asyncio.to_thread(server.kubectl, "-n", world.namespace, *arguments)
+        return found.ok()
+
+    await world.deploy(replicas=2)
+    assert 'deployment "web" successfully rolled out' in await kubectl("rollout", "status", "deployment/web")
+    await kubectl("set", "image", "deployment/web", "web=web:2")
+    await kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    assert "2" in (await kubectl("rollout", "history", "deployment/web")).split()
+    await kubectl("rollout", "undo", "deployment/web")
+    await kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    assert (await _replica_sets(world))["web:1"]["spec"]["replicas"] == 2
+    await kubectl("rollout", "restart", "deployment/web")
+    await kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    await kubectl("scale", "deployment/web", "--replicas=3")
+    await kubectl("wait", "--for=condition=Available", "deployment/web", "--timeout=30s")
+    await world.rolled_out()
+    assert len(await world.running()) == 3
