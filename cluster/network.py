@@ -31,6 +31,10 @@ NODE_SYSCTLS: Final = {
     "net/ipv4/conf/default/rp_filter": "0",
     "net/ipv4/conf/all/route_localnet": "1",  # NodePorts on the node's own 127.0.0.1
     "net/ipv4/conf/eth0/route_localnet": "1",
+    # A packet of this machine to a Service without endpoints would leave where it came in: the redirect sent for that
+    # uses up the ICMP rate of the refusal, and the client would wait instead of being refused.
+    "net/ipv4/conf/all/send_redirects": "0",
+    "net/ipv4/conf/eth0/send_redirects": "0",
 }
 BRIDGED_CALLS_IPTABLES: Final = "net/bridge/bridge-nf-call-iptables"  # absent without br_netfilter
 

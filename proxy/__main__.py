@@ -17,7 +17,7 @@ from proxy.iptables import Iptables, has_random_fully
 from proxy.proxier import Proxier, Timing
 from proxy.rules import RuleConfig
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("proxy")
 
 
 def main() -> None:
