@@ -1,12 +1,13 @@
 """Lists out of the cache or, for revisions gone from it, out of etcd. Query strings and tokens are handlers'."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import islice
 from typing import Final
 
 from apiserver.storage.cacher import Cacher
 from apiserver.storage.collection import Collection
+from apiserver.storage.errors import FutureRevision
 from apiserver.storage.interface import KeyValue
 from apiserver.storage.objects import Entry, Selection
 
@@ -47,7 +48,10 @@ async def list_page(cacher: Cacher, collection: Collection, query: Query) -> Lis
     """One page; raises Compacted, FutureRevision and Unavailable."""
     match query.match:
         case Match.NEWEST:
-            await cacher.fresh()
+            try:
+                await cacher.fresh()
+            except FutureRevision as problem:  # etcd answers, and its watch lags: the list comes from etcd itself
+                return await _stored(cacher, collection, replace(query, revision=problem.asked))
         case Match.NOT_OLDER_THAN:
             await cacher.wait_until(query.revision)
         case Match.EXACT:
@@ -100,6 +104,11 @@ async def _stored(cacher: Cacher, collection: Collection, query: Query) -> Listi
         start = page.items[-1].key + "\0"
 
 
+async def _stored_one(cacher: Cacher, collection: Collection, namespace: str, name: str) -> Entry | None:
+    item = await cacher.storage.get(collection.schema.prefix + (f"{namespace}/{name}" if namespace else name))
+    return collection.parse(item) if item is not None else None
+
+
 def _selected(collection: Collection, item: KeyValue, selection: Selection) -> Entry | None:
     entry = collection.parse(item)
     return entry if entry is not None and selection.matches(entry) else None
@@ -113,7 +122,10 @@ def _after(collection: Collection, entry: Entry) -> str:
 async def get(cacher: Cacher, collection: Collection, namespace: str, name: str, query: Query) -> Entry | None:
     """One object, as new as `query.match` demands; raises FutureRevision and Unavailable."""
     if query.match is Match.NEWEST:
-        await cacher.fresh()
+        try:
+            await cacher.fresh()
+        except FutureRevision:
+            return await _stored_one(cacher, collection, namespace, name)
     elif query.revision > cacher.revision:
         await cacher.wait_until(query.revision)
     return collection.get(namespace, name)

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -20,21 +21,34 @@ def free_port() -> int:
 class EtcdProcess:
     """One etcd member. `url` stays the same over restarts, and so do the data."""
 
-    def __init__(self, directory: Path, port: int = 0) -> None:
+    def __init__(self, directory: Path, port: int = 0, *, name: str = "test", tls: Sequence[str] = ()) -> None:
+        """`tls` are etcd's own flags for it; the URL is https then."""
         binary = shutil.which("etcd")
         assert binary, "etcd is not installed: apt-get install etcd-server"
         self._binary = binary
         self.directory = directory
         self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.name = name
+        self.peer = f"http://127.0.0.1:{free_port()}"
+        self.members = f"{name}={self.peer}"
+        self._tls = tls
         self._process: subprocess.Popen[bytes] | None = None
-        self._peer = f"http://127.0.0.1:{free_port()}"
 
     def start(self) -> None:
         """Start and wait until the client port answers."""
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        """Start and do not wait."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with open(self.directory / "log", "ab") as log:
             self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, env=_environment())
+
+    def wait(self) -> None:
+        """Until the client port answers: a member opens it when it knows the leader."""
+        assert self._process is not None
         deadline = time.monotonic() + 20
         while not _answers(self.port):
             assert self._process.poll() is None, (self.directory / "log").read_text()[-2000:]
@@ -48,6 +62,16 @@ class EtcdProcess:
             self._process.wait(20)
             self._process = None
 
+    def pause(self) -> None:
+        """Let it hang: connections stay, nothing answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """End the pause."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def restart(self, how: signal.Signals = signal.SIGKILL) -> None:
         """Stop and start on the same data."""
         self.stop(how)
@@ -56,10 +80,11 @@ class EtcdProcess:
     def _command(self) -> list[str]:
         return [
             self._binary,
-            *("--name", "test", "--data-dir", str(self.directory / "data"), "--log-level", "error"),
+            *("--name", self.name, "--data-dir", str(self.directory / "data"), "--log-level", "error"),
             *("--listen-client-urls", self.url, "--advertise-client-urls", self.url),
-            *("--listen-peer-urls", self._peer, "--initial-advertise-peer-urls", self._peer),
-            *("--initial-cluster", f"test={self._peer}", "--logger", "zap"),
+            *("--listen-peer-urls", self.peer, "--initial-advertise-peer-urls", self.peer),
+            *("--initial-cluster", self.members, "--logger", "zap"),
+            *self._tls,
         ]
 
 
@@ -68,6 +93,17 @@ def start_etcd(directory: Path, port: int = 0) -> EtcdProcess:
     etcd = EtcdProcess(directory / "etcd", port)
     etcd.start()
     return etcd
+
+
+def start_members(directory: Path, count: int = 3) -> list[EtcdProcess]:
+    """One etcd of several members; the caller stops them."""
+    members = [EtcdProcess(directory / f"etcd-{number}", name=f"m{number}") for number in range(count)]
+    for member in members:
+        member.members = ",".join(f"{other.name}={other.peer}" for other in members)
+        member.launch()
+    for member in members:
+        member.wait()
+    return members
 
 
 def _environment() -> dict[str, str]:
