@@ -69,7 +69,6 @@ class Cluster:
         }
         self._start("apiserver", [sys.executable, "-m", "apiserver", *_flags(flags)])
         self.until(lambda: self.kubectl("get", "namespace", "default", check=False).returncode == 0, 30)
-        self.kubectl("create", "serviceaccount", "default", check=False)
 
     def start_kubelet(self, **more: Any) -> None:
         flags = {
@@ -131,9 +130,9 @@ class Cluster:
         done = self.kubectl("get", *arguments, "-o", "json", check=False)
         return json.loads(done.stdout) if done.returncode == 0 else {}
 
-    def create(self, obj: Any) -> None:
-        """Create an object from a dict."""
-        self.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    def apply(self, obj: Any) -> None:
+        """Apply an object from a dict."""
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(obj))
 
     def until(self, what: Callable[[], Any], seconds: float = 30.0) -> None:
         """Wait for something to become true."""
