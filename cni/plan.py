@@ -57,7 +57,7 @@ def pod_cidrs(node: Json) -> list[str]:
     """The node's IPv4 pod networks; empty as long as nobody has given it any."""
     spec = node.get("spec") or {}
     cidrs = spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else [])
-    return [cidr for cidr in cidrs if isinstance(ip_network(cidr, strict=False), IPv4Network)]
+    return [cidr for cidr in cidrs if _is_ipv4_network(cidr)]
 
 
 def internal_ip(node: Json) -> str:
@@ -154,6 +154,13 @@ def _table(name: str, chain: str, lines: Iterable[str]) -> str:
 
 def _age(node: Json) -> tuple[str, str]:
     return (meta.metadata_of(node).get("creationTimestamp") or "", meta.name_of(node))
+
+
+def _is_ipv4_network(text: str) -> bool:
+    try:
+        return isinstance(ip_network(text, strict=False), IPv4Network)
+    except ValueError:
+        return False
 
 
 def _is_ipv4(text: str) -> bool:

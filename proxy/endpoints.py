@@ -7,7 +7,7 @@ from typing import Final
 from machinery.api import meta
 from machinery.api.codec import Json
 from machinery.api.names import ObjectKey
-from proxy.services import PortName, ServicePort
+from proxy.services import PortName, ServicePort, is_ipv4
 
 SERVICE_NAME: Final = "kubernetes.io/service-name"
 
@@ -62,7 +62,9 @@ def endpoints_of(endpoint_slice: Json, node: str) -> dict[PortName, list[Endpoin
             continue  # "all ports" has no meaning for a Service port
         name = PortName(namespace, service, port.get("name") or "")
         found.setdefault(name, []).extend(
-            _endpoint(one, port["port"], node) for one in endpoint_slice.get("endpoints") or () if one.get("addresses")
+            _endpoint(one, port["port"], node)
+            for one in endpoint_slice.get("endpoints") or ()
+            if is_ipv4((one.get("addresses") or [""])[0])
         )
     return found
 

@@ -1,7 +1,7 @@
 """Services as the rules need them: one value per port. Endpoints are in `endpoints`, rules in `rules`."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 from typing import Final, NamedTuple
 
 from machinery.api import meta
@@ -89,7 +89,7 @@ def _port(service: Json, cluster_ip: str, port: Json) -> ServicePort:
         node_port=(port.get("nodePort") or 0) if external else 0,
         external_ips=tuple(ip for ip in spec.get("externalIPs") or () if is_ipv4(ip)),
         load_balancer_ips=_load_balancer_ips(service) if is_balanced else (),
-        source_ranges=tuple(cidr.strip() for cidr in spec.get("loadBalancerSourceRanges") or ()) if is_balanced else (),
+        source_ranges=_source_ranges(spec) if is_balanced else (),
         affinity_seconds=_affinity_seconds(spec),
         internal_local=spec.get("internalTrafficPolicy") == "Local",
         external_local=spec.get("externalTrafficPolicy") == "Local",
@@ -102,11 +102,24 @@ def _load_balancer_ips(service: Json) -> tuple[str, ...]:
     return tuple(one["ip"] for one in ingress if is_ipv4(one.get("ip") or "") and one.get("ipMode") != "Proxy")
 
 
+def _source_ranges(spec: Json) -> tuple[str, ...]:
+    """IPv4 networks only: one word iptables cannot read would keep the rules of all Services from being written."""
+    ranges = (cidr.strip() for cidr in spec.get("loadBalancerSourceRanges") or ())
+    return tuple(cidr for cidr in ranges if _is_ipv4_network(cidr))
+
+
 def _affinity_seconds(spec: Json) -> int:
     if spec.get("sessionAffinity") != "ClientIP":
         return 0
     client_ip = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
     return client_ip.get("timeoutSeconds") or _DEFAULT_AFFINITY_SECONDS
+
+
+def _is_ipv4_network(text: str) -> bool:
+    try:
+        return isinstance(ip_network(text, strict=False), IPv4Network)
+    except ValueError:
+        return False
 
 
 def is_ipv4(text: str) -> bool:

@@ -47,6 +47,7 @@ def test_the_configuration_of_the_runtime() -> None:
         pytest.param([node("a", "10.244.2.0/24")], {}, id="no-address-yet"),
         pytest.param([node("a", "", "192.0.2.2")], {}, id="no-pod-network-yet"),
         pytest.param([node("a", "fd00::/64", "192.0.2.2")], {}, id="ipv6"),
+        pytest.param([node("a", "nonsense", "192.0.2.2")], {}, id="no-network"),
         pytest.param(
             [node("b", "10.244.2.0/24", "192.0.2.3"), node("a", "10.244.2.0/24", "192.0.2.2")],
             {"10.244.2.0/24": "192.0.2.2"},

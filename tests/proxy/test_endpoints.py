@@ -55,6 +55,11 @@ def test_a_slice_the_proxy_has_no_use_for(given: Json) -> None:
     assert endpoints_of(given, "here") == {}
 
 
+def test_what_is_no_address_is_left_out() -> None:
+    given = endpoint_slice({"addresses": []}, {"addresses": ["example.com"]}, {"addresses": ["10.1.0.1"]})
+    assert endpoints_of(given, "here") == {NAME: [READY]}
+
+
 def test_an_endpoint_in_two_slices_counts_once_and_as_ready() -> None:
     sick_twin = Endpoint(READY.address, READY.port, ready=False, serving=False)
     assert merge([{NAME: [sick_twin, ENDING]}, {NAME: [READY]}]) == {NAME: (READY, ENDING)}

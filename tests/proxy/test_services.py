@@ -56,7 +56,7 @@ def port(**facts: Any) -> ServicePort:
         pytest.param(
             service(
                 type="LoadBalancer",
-                loadBalancerSourceRanges=["192.0.2.0/24 "],
+                loadBalancerSourceRanges=["192.0.2.0/24 ", "fd00::/64", "-j ACCEPT"],
                 healthCheckNodePort=31000,
                 externalTrafficPolicy="Local",
                 status={"loadBalancer": {"ingress": [{"ip": "192.0.2.9"}, {"ip": "192.0.2.8", "ipMode": "Proxy"}]}},
