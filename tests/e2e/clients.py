@@ -117,11 +117,19 @@ def skiff_argv() -> tuple[str, ...]:
 
 
 def eventually(check: Callable[[], T | None], what: str, timeout: float = 60, pause: float = 0.25) -> T:
-    """The first truthy result of `check`; fails after `timeout` seconds with what was waited for."""
+    """The first truthy result of `check`; fails after `timeout` seconds with what was waited for.
+
+    A check that fails (the server is being restarted) counts as "not yet".
+    """
     end = time.monotonic() + timeout
     while True:
-        result = check()
-        if result:
-            return result
-        assert time.monotonic() < end, f"waited {timeout} s for {what}; last seen: {result!r}"
+        seen: object
+        try:
+            result = check()
+            if result:
+                return result
+            seen = result
+        except AssertionError as problem:
+            seen = problem
+        assert time.monotonic() < end, f"waited {timeout} s for {what}; last seen: {seen!r}"
         time.sleep(pause)
