@@ -72,6 +72,7 @@ class Surroundings:
     cgroups: Cgroups
     volumes: Callable[[NodeFolders, ApiObjects], Volumes]
     services: Lister | None  # None: no service variables
+    prober: Callable[[Runtime], Prober] = Prober
     host_pods: bool = True  # there is a machine whose memory, disk and logs are to be looked after
     dns: ClusterDns = field(default_factory=ClusterDns)
     clock: Clock = REAL
@@ -99,7 +100,7 @@ class Kubelet:
     def _build_pods(self) -> None:
         around, config = self._around, self.config
         events = PodEvents(self.recorder.event_about)
-        self._prober = Prober(around.runtime)
+        self._prober = around.prober(around.runtime)
         self.probes = ProbeManager(self._prober, events, lambda uid: self.workers.wake(uid), around.clock)
         self.records = PodRecords(around.runtime)
         parallel = 1 if config.serialize_image_pulls else config.max_parallel_image_pulls or 1000

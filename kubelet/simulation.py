@@ -16,6 +16,7 @@ from kubelet.config import KubeletConfig
 from kubelet.environment import Sources
 from kubelet.kubelet import Kubelet, Surroundings
 from kubelet.node_status import Capacity, NodeIdentity, machine_memory
+from kubelet.probing import Outcome, Prober, Target
 from kubelet.runtime_fake import FakeRuntime
 from kubelet.volumes.plugin import MountedVolume
 from machinery.api import nodes, pods, quantity
@@ -37,6 +38,14 @@ class NoVolumes:
         """Each volume is said to be there."""
         names = [volume["name"] for volume in (pod.get("spec") or {}).get("volumes") or ()]
         return {name: MountedVolume(_NOWHERE) for name in names}
+
+
+class ContentProber(Prober):
+    """Checks over the network succeed: nothing listens at a simulated pod's address, or somebody else's does."""
+
+    async def check(self, probe: Json, target: Target) -> Outcome:
+        """Ask the fake runtime where the probe is a command."""
+        return await super().check(probe, target) if "exec" in probe else Outcome(True)
 
 
 class SharedWatches:
@@ -90,6 +99,7 @@ def simulated_kubelet(config: KubeletConfig, identity: NodeIdentity, client: Cli
         cgroups=NoCgroups(),
         volumes=lambda folders, objects: NoVolumes(),
         services=None,
+        prober=ContentProber,
         host_pods=False,
     )
     return Kubelet(own, replace(identity, runtime_version="fake://0.1.0"), around)
