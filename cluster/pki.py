@@ -56,8 +56,18 @@ def certificates(config: ClusterConfig) -> list[Certificate]:
         Certificate("proxy", "system:kube-proxy", ("system:node-proxier",)),
         Certificate("etcd", "etcd", hosts=(*here, "etcd"), authority="etcd-ca"),
         Certificate("apiserver-etcd-client", "kube-apiserver-etcd-client", authority="etcd-ca"),
-        *(certificate for node in config.nodes for certificate in node_certificates(node)),
+        *_nodes_certificates(config),
     ]
+
+
+def _nodes_certificates(config: ClusterConfig) -> list[Certificate]:
+    if config.simulated:
+        # One process may be thousands of nodes and watches the pods of all: no single node's user may do that.
+        return [
+            Certificate("kubelet-sim", "skiff:simulated-nodes", (MASTERS,)),
+            Certificate("kubelet-server-sim", "skiff:simulated-nodes", hosts=("localhost", "127.0.0.1")),
+        ]
+    return [certificate for node in config.nodes for certificate in node_certificates(node)]
 
 
 def node_certificates(node: Node) -> list[Certificate]:

@@ -16,6 +16,7 @@ from cluster.processes import ProcessSpec, Ready
 
 ISSUER: Final = "https://kubernetes.default.svc.cluster.local"
 LOOPBACK: Final = "127.0.0.1"
+SEPARATE_SIMULATED_NODES: Final = 5  # that many kubelets get a process each, which can be stopped one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Planner:
         """All of them, in the order a person would start them."""
         control_plane = [self.etcd(), self.api_server(), self.controller_manager(), self.scheduler()]
         if self.config.simulated:
-            return control_plane + [self.simulated_kubelet(node) for node in self.config.nodes]
+            return control_plane + self.simulated_kubelets()
         return [*control_plane, self.egress(), *(spec for node in self.config.nodes for spec in self.node(node))]
 
     def node(self, node: Node) -> list[ProcessSpec]:
@@ -169,7 +170,8 @@ class Planner:
         )
 
     def kubelet(self, node: Node) -> ProcessSpec:
-        flags = self._kubelet_flags(node) | {
+        flags = self._kubelet_flags(node, node.short) | {
+            "hostname-override": node.name,
             "container-runtime-endpoint": f"unix://{containerd_paths(self.layout, node).socket}",
             "cgroup-root": cgroup(self.config, node),
         }
@@ -177,22 +179,24 @@ class Planner:
         after = (f"containerd-{node.short}", "apiserver")
         return self._on_node("kubelet", node, flags, after=after, ready=ready, ports=(node.kubelet_port,))
 
-    def simulated_kubelet(self, node: Node) -> ProcessSpec:
-        """A kubelet without containers, as an ordinary process."""
-        spec = self._ours(
-            f"kubelet-{node.short}",
-            "kubelet",
-            self._kubelet_flags(node) | {"fake-runtime": "true"},
-            ports=(node.kubelet_port,),
-            after=("apiserver",),
-            ready=Ready(tcp=f"{node.address}:{node.kubelet_port}"),
-        )
-        return spec.model_copy(update={"node": node.name})
+    def simulated_kubelets(self) -> list[ProcessSpec]:
+        """Kubelets without containers: a process each while they are few, one for all when they are many."""
+        nodes = self.config.nodes
+        if len(nodes) <= SEPARATE_SIMULATED_NODES:
+            return [self._simulated(node, node.short, {"hostname-override": node.name}) for node in nodes]
+        prefix = nodes[0].name.rstrip("0123456789")
+        return [self._simulated(nodes[0], "sim", {"simulated-nodes": len(nodes), "simulated-name-prefix": prefix})]
 
-    def _kubelet_flags(self, node: Node) -> dict[str, object]:
+    def _simulated(self, node: Node, suffix: str, who: Mapping[str, object]) -> ProcessSpec:
+        flags = {**self._kubelet_flags(node, "sim"), "fake-runtime": "true", **who}
+        ready = Ready(tcp=f"{node.address}:{node.kubelet_port}")
+        ports, after = (node.kubelet_port,), ("apiserver",)
+        spec = self._ours(f"kubelet-{suffix}", "kubelet", flags, ports=ports, after=after, ready=ready)
+        return spec.model_copy(update={"node": node.name if suffix == node.short else "all"})
+
+    def _kubelet_flags(self, node: Node, keys: str) -> dict[str, object]:
         return {
-            "kubeconfig": self.layout.kubeconfig(f"kubelet-{node.short}"),
-            "hostname-override": node.name,
+            "kubeconfig": self.layout.kubeconfig(f"kubelet-{keys}"),
             "node-ip": node.address,
             "address": node.address,
             "port": node.kubelet_port,
@@ -200,8 +204,8 @@ class Planner:
             "healthz-port": node.health_ports[0],
             "root-dir": self.layout.node_home(node) / "kubelet",
             "client-ca-file": self._pki("ca.crt"),
-            "tls-cert-file": self._pki(f"kubelet-server-{node.short}.crt"),
-            "tls-private-key-file": self._pki(f"kubelet-server-{node.short}.key"),
+            "tls-cert-file": self._pki(f"kubelet-server-{keys}.crt"),
+            "tls-private-key-file": self._pki(f"kubelet-server-{keys}.key"),
         }
 
     def proxy(self, node: Node) -> ProcessSpec:

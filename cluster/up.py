@@ -12,7 +12,7 @@ from typing import Final
 from cluster import api, containerd, control, images, kubeconfigs, machine, network, pki
 from cluster.config import ClusterConfig, Layout, Node, Ports, cluster_id, load, save, short_names
 from cluster.errors import ClusterError
-from cluster.plan import LOOPBACK, Planner, Programs
+from cluster.plan import LOOPBACK, SEPARATE_SIMULATED_NODES, Planner, Programs
 from cluster.processes import ProcessSpec, ProcessState
 from cluster.progress import Progress, Step, wait_for
 
@@ -108,18 +108,18 @@ def decide(layout: Layout, wish: Wish) -> ClusterConfig:
 
 def _decide_simulated(layout: Layout, wish: Wish) -> ClusterConfig:
     first = wish.base_port + 10 if wish.base_port else SIMULATED_PORTS
-    wanted = [first + offset for offset in range(3 * wish.simulated)]
-    ports = machine.free_ports(LOOPBACK, wanted, first)
+    servers = wish.simulated if wish.simulated <= SEPARATE_SIMULATED_NODES else 1
+    ports = machine.free_ports(LOOPBACK, [first + offset for offset in range(2 * servers)], first)
     return ClusterConfig(
         id=cluster_id(layout.home),
         simulated=True,
         nodes=tuple(
             Node(
-                name=f"sim-{index + 1}",
-                short=f"sim-{index + 1}",
+                name=f"sim-{index}",
+                short=f"sim-{index}",
                 address=LOOPBACK,
-                kubelet_port=ports[3 * index],
-                health_ports=(ports[3 * index + 1], ports[3 * index + 2]),
+                kubelet_port=ports[2 * (index % servers)],
+                health_ports=(ports[2 * (index % servers) + 1], 0),
             )
             for index in range(wish.simulated)
         ),

@@ -20,7 +20,7 @@ REAL = ClusterConfig(
 SIMULATED = ClusterConfig(
     id="abc123",
     simulated=True,
-    nodes=(Node(name="sim-1", short="sim-1", address="127.0.0.1", kubelet_port=20250, health_ports=(20251, 20252)),),
+    nodes=(Node(name="sim-0", short="sim-0", address="127.0.0.1", kubelet_port=20250, health_ports=(20251, 0)),),
     api_address="127.0.0.1",
     bind_address="127.0.0.1",
     node_subnet="127.0.0.0/8",

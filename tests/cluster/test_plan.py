@@ -22,10 +22,19 @@ def test_a_real_cluster_has_a_control_plane_and_four_processes_on_each_node() ->
     assert set(plan()) == control_plane | nodes | {"egress"}
 
 
+def test_many_simulated_nodes_share_one_process() -> None:
+    node = SIMULATED.nodes[0]
+    many = tuple(node.model_copy(update={"name": f"sim-{i}", "short": f"sim-{i}"}) for i in range(100))
+    specs = Planner(SIMULATED.model_copy(update={"nodes": many}), LAYOUT, PROGRAMS).processes()
+    kubelet = next(spec for spec in specs if spec.name == "kubelet-sim")
+    assert {"--simulated-nodes=100", "--simulated-name-prefix=sim-"} <= set(kubelet.argv)
+    assert len(specs) == 5
+
+
 def test_a_simulated_node_is_a_kubelet_on_a_port_of_its_own_and_enters_no_namespace() -> None:
     specs = Planner(SIMULATED, LAYOUT, PROGRAMS).processes()
     kubelets = [spec for spec in specs if spec.node]
-    assert [spec.name for spec in kubelets] == ["kubelet-sim-1"]
+    assert [spec.name for spec in kubelets] == ["kubelet-sim-0"]
     assert "--fake-runtime=true" in kubelets[0].argv and "--port=20250" in kubelets[0].argv
     assert not any(spec.netns for spec in specs)
 
