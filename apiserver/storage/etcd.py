@@ -7,11 +7,13 @@ has no TLS, ignores limits and revisions of a range, drops progress responses an
 
 Writes. Every write is a transaction guarded by the key's mod revision, so it either replaces exactly what the
 caller saw or answers with what is there instead. When a connection breaks between request and reply, nobody knows
-whether the write happened. The guard makes the repetition safe: an update or a delete of revision N can succeed
-once only, and if the repetition finds our own bytes (or, after a delete, nothing), the first attempt had
-succeeded. A create has no such guard against "created, then deleted by somebody else, then created again by the
-repetition"; so it is never repeated once it was sent, only looked up: our own bytes are there (success) or the
-caller hears Unavailable.
+whether the write happened. An update is then sent again: the guard lets only one of the attempts through. If the
+repetition meets another revision, it depends: one that existed before the first attempt cannot be its work, so it
+is a plain conflict; a newer one may be, and the caller hears Unavailable. (Comparing the bytes would not tell: two
+writers that count up from the same state write the same bytes.) A delete is sent again as well, and finding
+nothing is success. A create has no such guard against "created, then deleted by somebody else, then created again
+by the repetition"; so it is never repeated once it was sent, only looked up: its bytes hold a fresh uid, so
+finding them is success, and otherwise the caller hears Unavailable.
 
 Reads are repeated until OPERATION_SECONDS are over, going round the members.
 
@@ -73,6 +75,7 @@ class Etcd:
         self._channels = channels
         self._clock = clock
         self._leases = Leases(self._grant, clock)
+        self._seen = 0  # the highest revision etcd ever answered with
         self._revision_waiters: list[asyncio.Future[int]] = []
         self._revision_wanted = asyncio.Event()
 
@@ -146,15 +149,16 @@ class Etcd:
 
     async def update(self, key: str, value: bytes, revision: int, *, ttl_seconds: int = 0) -> int:
         """Replace a value that must be at `revision`; raises RevisionConflict and KeyNotFound."""
+        before = self._seen
         reply, uncertain = await self._write(key, revision, lambda: self._put(key, value, ttl_seconds))
         if reply.succeeded:
             new_revision: int = reply.header.revision
             return new_revision
         current = _current(reply)
+        if uncertain and (current is None or current.revision > before):
+            raise Unavailable(f"{key} was written, perhaps by an attempt whose answer was lost")
         if current is None:
             raise KeyNotFound(key)
-        if uncertain and current.value == value and current.revision > revision:
-            return current.revision
         raise RevisionConflict(current)
 
     async def delete(self, key: str, revision: int) -> int:
@@ -273,7 +277,7 @@ class Etcd:
     async def _attempt(self, method: Callable[[Member], Any], request: Any) -> Any:
         member = self._channels.member()
         try:
-            return await method(member)(request, timeout=ATTEMPT_SECONDS)
+            reply = await method(member)(request, timeout=ATTEMPT_SECONDS)
         except grpc.aio.AioRpcError as problem:
             error = translated(problem)
             if isinstance(error, Unavailable):
@@ -282,6 +286,8 @@ class Etcd:
                 self._leases.forget()
                 raise Unavailable(str(error), sent=False) from problem
             raise error from problem
+        self._seen = max(self._seen, reply.header.revision)
+        return reply
 
     async def _repeat(self, attempt: Callable[[], Awaitable[T]], *, may_repeat: Callable[[], bool] = lambda: True) -> T:
         deadline = self._clock.monotonic() + OPERATION_SECONDS

@@ -15,6 +15,7 @@ from machinery.component import tls
 from machinery.component.tls import CertRequest
 from tests.integration.etcd import EtcdProcess, free_port, start_members
 from tests.integration.storage.test_contract import take
+from tests.integration.storage.test_etcd import write_number
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ async def test_each_member_may_go_and_come_back_under_load(members: list[EtcdPro
             number = 0
             while not stop.is_set():
                 number += 1
-                revision = await storage.update(key, str(number).encode(), revision)
+                revision = await write_number(storage, key, number, revision)
                 acknowledged[key] = number
 
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
