@@ -58,7 +58,7 @@ def python_env() -> dict[str, str]:
 
 def hand_over(layout: Layout, specs: list[ProcessSpec]) -> bool:
     """Give the supervisor the list of processes, starting it if need be; True when anything changed by that."""
-    layout.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_run_directory(layout.run)
     layout.logs.mkdir(parents=True, exist_ok=True)
     wanted = SPECS.dump_json(specs, indent=1)
     same = layout.processes.exists() and layout.processes.read_bytes() == wanted
@@ -69,6 +69,14 @@ def hand_over(layout: Layout, specs: list[ProcessSpec]) -> bool:
         return not same
     start(layout)
     return True
+
+
+def make_run_directory(run: Path) -> None:
+    """Make the directory of sockets; raises ClusterError where somebody else has put something in its place."""
+    for directory in (run.parent, run):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if directory.is_symlink() or directory.stat().st_uid != os.geteuid():
+            raise ClusterError(f"{directory} is somebody else's: remove it, or set XDG_RUNTIME_DIR")
 
 
 def start(layout: Layout, seconds: float = 10.0) -> None:
