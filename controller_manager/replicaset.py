@@ -11,7 +11,7 @@ from typing import Final
 
 from controller_manager import indices
 from controller_manager.claims import Claimer, selector_of
-from controller_manager.expectations import Expectations
+from controller_manager.expectations import LIFETIME, Expectations
 from controller_manager.pod_control import PodControl, in_slow_start, is_namespace_terminating
 from controller_manager.pod_ranking import to_delete
 from controller_manager.replicaset_status import seconds_to_availability, status_of
@@ -84,6 +84,8 @@ class ReplicaSetController:
         await self._write_status(rs, status_of(rs, held, leaving, problem, self._clock.now()))
         if problem is not None:
             raise problem
+        if not satisfied:
+            return LIFETIME  # the event that satisfies it brings the key sooner, unless it never comes
         return seconds_to_availability(rs, held, self._clock.now())
 
     def _plan(self, rs: Json, held: Sequence[Json]) -> ReplicaPlan:

@@ -68,7 +68,7 @@ class ControllerManagerProcess:
             *("--use-service-account-credentials=true", "--root-ca-file", str(self._server.ca_file)),
             *("--service-account-private-key-file", str(self._server.directory / "pki" / "sa.key")),
             *("--allocate-node-cidrs=true", "--cluster-cidr=10.244.0.0/16", "--service-cluster-ip-range=10.96.0.0/16"),
-            *("--node-monitor-period=500ms", "--node-monitor-grace-period=3s", "--node-eviction-rate=10"),
+            *("--node-monitor-period=500ms", "--node-monitor-grace-period=4s", "--node-eviction-rate=10"),
             *("--leader-elect-lease-duration=8s", "--leader-elect-renew-deadline=6s"),
             *("--leader-elect-retry-period=200ms", "--v=4"),
             *self._extra,

@@ -52,14 +52,13 @@ async def test_a_silent_node_loses_its_pods_to_the_other_and_comes_back(world: W
 
     await world.eventually(pods_moved, seconds=30)
 
+    leaving = [pod for pod in await world.items(kinds.PODS) if pods.node_of(pod) == silent]
+
     async def said_so() -> bool:
-        evicted = await world.events("TaintManagerEviction")
-        return len(evicted) == 2 and all(
-            text.startswith(f"Marking for deletion Pod {world.namespace}/web-") for text in evicted
-        )
+        said = set(await world.events("TaintManagerEviction"))
+        return {f"Marking for deletion Pod {meta.key_of(pod)}" for pod in leaving} <= said
 
     await world.eventually(said_so)
-    leaving = [pod for pod in await world.items(kinds.PODS) if pods.node_of(pod) == silent]
     assert leaving, "pods on a silent node stay until it is back or gone"
     for pod in leaving:
         target = meta.find_condition(pod["status"]["conditions"], "DisruptionTarget") or {}
