@@ -86,12 +86,9 @@ class Watcher:
         self._waiting: list[Delivery] = []
         self._ready = asyncio.Event()
 
-    def offer(self, event: Event) -> None:
-        """A change happened: keep it if it concerns this watch."""
+    def offer(self, type_: str, event: Event) -> None:
+        """A change that concerns this watch happened; `type_` is what it is to this selection."""
         if event.revision <= self.since:
-            return
-        type_ = event.type_for(self.selection)
-        if not type_:
             return
         if len(self._waiting) >= WATCHER_BACKLOG:
             self.close()
@@ -133,7 +130,8 @@ class Collection:
         self._complete_since = revision  # the history has every change after this revision
         self._entries: dict[str, Entry] = {}
         self._order: list[str] = []
-        self._watchers: dict[tuple[str, str], set[Watcher]] = {}
+        #: by bucket, and there by selection: what a change is to a selection is found out once for all who share it
+        self._watchers: dict[tuple[str, str], dict[Selection, set[Watcher]]] = {}
         self._watched_fields: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -204,8 +202,11 @@ class Collection:
         self.changed = revision
         event = Event(revision, entry, previous, at)
         self._remember(event)
-        for watcher in self._concerned(event):
-            watcher.offer(event)
+        for selection, watchers in self._concerned(event):
+            type_ = event.type_for(selection)
+            if type_:
+                for watcher in watchers:
+                    watcher.offer(type_, event)
 
     def _remember(self, event: Event) -> None:
         history = self.history
@@ -226,27 +227,32 @@ class Collection:
             raise Compacted(self._complete_since)
         watcher = Watcher(selection, since)
         for event in self._since(since):
-            watcher.offer(event)
+            type_ = event.type_for(selection)
+            if type_:
+                watcher.offer(type_, event)
         bucket = _bucket(selection)
-        self._watchers.setdefault(bucket, set()).add(watcher)
+        self._watchers.setdefault(bucket, {}).setdefault(selection, set()).add(watcher)
         self._watched_fields[bucket[0]] += 1
         return watcher
 
     def unwatch(self, watcher: Watcher) -> None:
         """The client is gone."""
         bucket = _bucket(watcher.selection)
-        watchers = self._watchers.get(bucket, set())
+        selections = self._watchers.get(bucket, {})
+        watchers = selections.get(watcher.selection, set())
         if watcher not in watchers:
             return
         watchers.remove(watcher)
         self._watched_fields[bucket[0]] -= 1
         if not watchers:
+            del selections[watcher.selection]
+        if not selections:
             del self._watchers[bucket]
             self._watched_fields += Counter()  # drops the zeros
 
     def watchers(self) -> list[Watcher]:
         """All of them."""
-        return [watcher for watchers in self._watchers.values() for watcher in watchers]
+        return [one for bucket in self._watchers.values() for watchers in bucket.values() for one in watchers]
 
     def _since(self, revision: int) -> list[Event]:
         events: list[Event] = []
@@ -256,16 +262,17 @@ class Collection:
             events.append(event)
         return events[::-1]
 
-    def _concerned(self, event: Event) -> Iterator[Watcher]:
+    def _concerned(self, event: Event) -> Iterator[tuple[Selection, set[Watcher]]]:
         """Only those whose bucket the object is or was in: 5,000 kubelets each watch their own node's pods."""
-        yield from tuple(self._watchers.get(_ALL, ()))
+        yield from self._watchers.get(_ALL, _NOBODY).items()
         sides = [side.fields for side in (event.entry, event.previous) if side is not None]
-        for path in tuple(self._watched_fields):
+        for path in self._watched_fields:
             for value in {fields.get(path, "") for fields in sides} if path else ():
-                yield from tuple(self._watchers.get((path, value), ()))
+                yield from self._watchers.get((path, value), _NOBODY).items()
 
 
 _ALL: Final = ("", "")
+_NOBODY: Final[dict[Selection, set[Watcher]]] = {}
 
 
 def _bucket(selection: Selection) -> tuple[str, str]:
