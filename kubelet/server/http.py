@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 _CHUNK: Final = 65536
 _LARGEST_BODY: Final = 1 << 20
 _IDLE_SECONDS: Final = 120.0
+_FAREWELL_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,16 @@ class _Connection:
         except Exception:  # the connection ends, the server goes on
             logger.exception("a request failed")
         finally:
-            with suppress(Exception):  # closing a broken TLS connection may raise nearly anything
-                self._writer.close()
+            await self._close()
+
+    async def _close(self) -> None:
+        with suppress(Exception):  # closing a broken TLS connection may raise nearly anything
+            self._writer.close()
+            # A peer that does not answer the TLS farewell would hold us for half a minute.
+            async with asyncio.timeout(_FAREWELL_SECONDS):
                 await self._writer.wait_closed()
+            return
+        self._writer.transport.abort()
 
     async def _one_exchange(self) -> bool:
         """Answer one request; True when another may follow."""
