@@ -1,6 +1,6 @@
 """Bodies: from bytes on the wire to an object of the right kind, checked against its schema. Patches are patch's."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -9,12 +9,12 @@ import yaml
 from apiserver.handlers import negotiation
 from apiserver.registry.resource import Resource
 from apiserver.request import Request
-from machinery.api import codec, errors
+from machinery.api import codec, errors, protobuf
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
 from machinery.api.schema import schema_of
 
-SUPPORTED: Final = (negotiation.JSON, negotiation.YAML)
+SUPPORTED: Final = (negotiation.JSON, negotiation.YAML, negotiation.PROTOBUF)
 
 
 async def decode_body(request: Request, resource: Resource, field_validation: str = "Warn") -> Json:
@@ -23,8 +23,10 @@ async def decode_body(request: Request, resource: Resource, field_validation: st
     Raises BadRequest, UnsupportedMediaType and RequestEntityTooLarge.
     """
     raw = await request.body()
-    obj = parse(raw, request.headers.get("content-type", ""), resource.kind)
-    text = b"" if "yaml" in request.headers.get("content-type", "") else raw  # searched for duplicate fields as JSON
+    content_type = request.headers.get("content-type", "")
+    obj = parse(raw, content_type, resource.kind)
+    is_json = negotiation.content_type(content_type, SUPPORTED) == negotiation.JSON
+    text = raw if is_json else b""  # only JSON is searched for duplicate fields
     obj.setdefault("apiVersion", resource.kind.api_version)
     obj.setdefault("kind", resource.kind.kind)
     check_kind(obj, resource.kind)
@@ -40,16 +42,20 @@ def check_schema(request: Request, obj: Json, kind: Kind, text: bytes = b"", fie
 
 
 def parse(raw: bytes, content_type: str, kind: Kind | None = None) -> Json:
-    """A mapping out of JSON or YAML, as the content type says; raises BadRequest and UnsupportedMediaType."""
+    """A mapping out of JSON, YAML or protobuf, as the content type says; raises BadRequest, UnsupportedMediaType."""
     media_type = negotiation.content_type(content_type, SUPPORTED)
     try:
-        value = codec.loads(raw) if media_type == negotiation.JSON else yaml_loads(raw)
+        value = _decoder(media_type)(raw)
     except (ValueError, TypeError, yaml.YAMLError) as problem:
         raise errors.BadRequest(_undecodable(kind, media_type, problem)) from problem
     if not isinstance(value, dict):
         got = "null" if value is None else type(value).__name__
         raise errors.BadRequest(_undecodable(kind, media_type, f"cannot unmarshal {got} into an object"))
     return value
+
+
+def _decoder(media_type: str) -> Callable[[bytes], Any]:
+    return {negotiation.YAML: yaml_loads, negotiation.PROTOBUF: protobuf.decode}.get(media_type, codec.loads)
 
 
 def yaml_loads(raw: bytes) -> Any:
@@ -69,7 +75,7 @@ _JsonLoader.yaml_implicit_resolvers = {
 
 
 def _undecodable(kind: Kind | None, media_type: str, problem: object) -> str:
-    what = "json" if media_type == negotiation.JSON else "yaml"
+    what = {negotiation.JSON: "json", negotiation.YAML: "yaml"}.get(media_type, "protobuf")
     return f"couldn't get version/kind; {what} parse error: {problem}"
 
 

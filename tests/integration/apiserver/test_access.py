@@ -154,7 +154,7 @@ def test_the_issuer_publishes_its_keys(server: ApiserverProcess) -> None:
         assert jwt.decode(token, key, [keys[0]["alg"]], audience=ISSUER)["iss"] == ISSUER
 
 
-@pytest.mark.parametrize("version", ["1.27", "1.31"])
+@pytest.mark.parametrize("version", ["1.27", "1.33"])
 def test_can_i_and_who_am_i(server: ApiserverProcess, version: str) -> None:
     jane = server.kubeconfig_with_token("jane-token", "jane")
     assert server.kubectl("auth", "can-i", "create", "pods", version=version).ok() == "yes\n"

@@ -155,3 +155,29 @@ def test_api_resources_and_versions(server: ApiserverProcess, version: str) -> N
     assert {"pods", "deployments.apps", "clusterroles.rbac.authorization.k8s.io"} <= set(names)
     assert "apps/v1" in server.kubectl("api-versions", version=version).ok().split()
     assert '"gitVersion": "v1.37.0+skiff.0.1.0"' in server.kubectl("version", "-o", "json", version=version).ok()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_create_makes_objects_of_many_kinds(server: ApiserverProcess, version: str) -> None:
+    """kubectl sends these as JSON up to 1.31 and as protobuf since."""
+    suffix = version.replace(".", "-")
+
+    def create(*arguments: str) -> str:
+        return server.kubectl("create", *arguments, version=version).ok().strip()
+
+    assert create("namespace", f"made-{suffix}") == f"namespace/made-{suffix} created"
+    assert create("deployment", f"d-{suffix}", "--image=nginx", "--replicas=3").endswith("created")
+    assert create("secret", "generic", f"s-{suffix}", "--from-literal=password=geheim").endswith("created")
+    assert create("service", "clusterip", f"v-{suffix}", "--tcp=80:8080").endswith("created")
+    assert create("role", f"r-{suffix}", "--verb=get,list", "--resource=pods,deployments.apps").endswith("created")
+    assert create("rolebinding", f"b-{suffix}", f"--role=r-{suffix}", "--serviceaccount=default:default")
+    assert len(create("token", "default").split(".")) == 3
+    assert get(server, f"deploy/d-{suffix}", "{.spec.replicas} {.spec.template.spec.containers[0].image}") == "3 nginx"
+    assert get(server, f"secret/s-{suffix}", "{.data.password}") == "Z2VoZWlt"
+    assert get(server, f"svc/v-{suffix}", "{.spec.ports[0].targetPort}") == "8080"
+    assert get(server, f"role/r-{suffix}", "{.rules[1].resources[0]}") == "deployments"
+
+
+def get(server: ApiserverProcess, what: str, template: str) -> str:
+    """One value of one object."""
+    return server.kubectl("get", what, "-o", f"jsonpath={template}").ok()
