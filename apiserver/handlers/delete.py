@@ -1,5 +1,7 @@
 """DELETE of an object or of a collection."""
 
+from typing import Final
+
 from apiserver.handlers import admitting, options, rendering
 from apiserver.handlers import list as listing
 from apiserver.handlers.body import parse
@@ -8,6 +10,10 @@ from apiserver.registry.store import Deleted, Store
 from apiserver.request import Answer, Request, Response
 from machinery.api import codec, errors, meta
 from machinery.api.codec import Json
+from machinery.api.kinds import Kind
+from machinery.api.schema import schema_of
+
+DELETE_OPTIONS: Final = Kind("", "v1", "DeleteOptions", "deleteoptions")
 
 
 async def handle(request: Request, store: Store) -> Answer:
@@ -56,6 +62,7 @@ async def read_options(request: Request) -> DeleteOptions:
     body: Json = {}
     if raw:
         body = parse(raw, request.headers.get("content-type", ""))
-        if body.get("kind", "DeleteOptions") != "DeleteOptions":
+        if body.get("kind", DELETE_OPTIONS.kind) != DELETE_OPTIONS.kind:
             raise errors.BadRequest("decoded object cannot be converted to DeleteOptions")
+        schema_of(DELETE_OPTIONS).decode(body, field_validation="Ignore")
     return options.delete_options(request, body)

@@ -2,9 +2,10 @@
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from apiserver.registry.deletion import DeleteOptions
 from apiserver.registry.resource import Resource
@@ -17,7 +18,9 @@ from machinery.api.errors import FieldError
 from machinery.api.kinds import Kind
 from machinery.api.selectors import FieldSelector, LabelSelector
 
-_TRUE: Final = frozenset(("1", "t", "T", "true", "True", "TRUE"))
+_INT64: Final = 2**63 - 1
+_LONGEST_SECONDS: Final = 10 * 365 * 24 * 3600  # of what becomes a date or a timer
+_INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 _FIELD_VALIDATION: Final = ("Ignore", "Strict", "Warn")
 _POLICIES: Final = ("Background", "Foreground", "Orphan")
 _MANAGER_LENGTH: Final = 128
@@ -91,7 +94,7 @@ def delete_options(request: Request, body: Json) -> DeleteOptions:
         _refuse("DeleteOptions", problems)
     preconditions = given.get("preconditions") or {}
     return DeleteOptions(
-        grace_period_seconds=_integer(given, "gracePeriodSeconds"),
+        grace_period_seconds=_grace(given.get("gracePeriodSeconds")),
         uid=preconditions.get("uid"),
         resource_version=preconditions.get("resourceVersion"),
         propagation_policy=policy or "",
@@ -113,11 +116,8 @@ def _from_query(request: Request) -> Json:
     return given
 
 
-def _integer(given: Mapping[str, Any], name: str) -> int | None:
-    value = given.get(name)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    raise errors.BadRequest(f"DeleteOptions.{name}: expected an integer, got {value!r}")
+def _grace(seconds: int | None) -> int | None:
+    return seconds if seconds is None else min(seconds, _LONGEST_SECONDS)
 
 
 # reads
@@ -143,6 +143,8 @@ class Token:
             token = cls(int(value["rv"]), str(value["start"]))
         except (ValueError, KeyError, TypeError, binascii.Error) as problem:
             raise errors.BadRequest(f"continue key is not valid: {problem}") from problem
+        if abs(token.revision) > _INT64:
+            raise errors.BadRequest("continue key is not valid: the resourceVersion is out of range")
         if value.get("v") != _TOKEN_VERSION or not token.revision or not token.start or ".." in token.start.split("/"):
             raise errors.BadRequest("continue key is not valid: incorrect encoded start resourceVersion")
         return token
@@ -207,7 +209,7 @@ def parse_version(text: str) -> int:
     """A resourceVersion as a revision; "" is 0. Raises BadRequest (upstream: Invalid in storage, 400 to clients)."""
     if not text:
         return 0
-    if not text.isascii() or not text.isdigit():
+    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) > _INT64:
         raise errors.BadRequest(f"Invalid value: {codec.dumps(text).decode()}: invalid resource version")
     return int(text)
 
@@ -252,7 +254,13 @@ def integer(request: Request, name: str, default: int = 0) -> int:
     text = request.param(name)
     if not text:
         return default
-    try:
-        return int(text)
-    except ValueError as problem:
-        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from problem
+    if not _INTEGER.fullmatch(text):
+        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    if len(text) > 20 or abs(int(text)) > _INT64:
+        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": value out of range')
+    return int(text)
+
+
+def seconds(request: Request, name: str) -> int:
+    """A whole number of seconds, 0 where there is none; raises BadRequest."""
+    return min(integer(request, name), _LONGEST_SECONDS)

@@ -60,7 +60,7 @@ def watch_options(request: Request, store: Store) -> WatchOptions:
         from_any=version == "0",
         bookmarks=options.flag(request, "allowWatchBookmarks"),
         initial=options.flag(request, "sendInitialEvents") if given else None,
-        timeout=options.integer(request, "timeoutSeconds") or TIMEOUT_SECONDS * (1 + random.random()),
+        timeout=options.seconds(request, "timeoutSeconds") or TIMEOUT_SECONDS * (1 + random.random()),
     )
 
 

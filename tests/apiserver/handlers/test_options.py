@@ -46,6 +46,10 @@ def test_what_a_list_asks_for(query: str, expected: Query | None) -> None:
     ("query", "expected", "text"),
     [
         pytest.param("limit=x", errors.BadRequest, 'strconv.ParseInt: parsing "x": invalid syntax', id="limit"),
+        pytest.param(f"limit={2**63}", errors.BadRequest, "value out of range", id="huge-limit"),
+        pytest.param(f"resourceVersion={2**63}", errors.BadRequest, "invalid resource version", id="huge-version"),
+        pytest.param("resourceVersion=" + "9" * 5000, errors.BadRequest, "invalid resource", id="endless-version"),
+        pytest.param(f"continue={Token(2**64 - 1, 'x').encode()}", errors.BadRequest, "out of range", id="huge-token"),
         pytest.param("resourceVersion=x", errors.BadRequest, "invalid resource version", id="version"),
         pytest.param(
             "resourceVersionMatch=Exact",

@@ -272,6 +272,17 @@ async def test_a_delete_answers_a_status_or_the_object_as_the_kind_does(api: Cal
     assert (gone["kind"], gone["metadata"]["deletionGracePeriodSeconds"]) == ("Pod", 0)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [{"preconditions": "x"}, {"dryRun": "All"}, {"gracePeriodSeconds": "1"}, {"kind": "Pod", "apiVersion": "v1"}, b"{"],
+)
+async def test_delete_options_that_are_none_are_refused(api: Caller, body: object) -> None:
+    await api("POST", MAPS, _map("x"))
+    with pytest.raises(errors.BadRequest):
+        await api("DELETE", f"{MAPS}/x", body)
+    await api("DELETE", f"{MAPS}/x", {"gracePeriodSeconds": 2**60, "unknown": 1})
+
+
 async def test_a_pod_on_a_node_ends_gracefully_and_then_for_good(api: Caller) -> None:
     await api("POST", PODS, _pod("p", nodeName="n1", terminationGracePeriodSeconds=7))
     ending = (await api("DELETE", f"{PODS}/p")).json
