@@ -85,6 +85,13 @@ class Lookups:
         except errors.NotFound:
             return None
 
+    async def fresh(self, kind: Kind, namespace: str, name: str) -> Json:
+        """The object as it is now: with every write acknowledged before this call. Raises NotFound."""
+        store = self._store(kind)
+        if store is None:
+            raise errors.not_found(kind, name)
+        return (await store.get(namespace if kind.namespaced else "", name)).decode()
+
     def _store(self, kind: Kind) -> Store | None:
         return self.registry.store_for(kind.group, kind.version, kind.plural) if self.registry else None
 
@@ -246,7 +253,7 @@ def create_parts(
     """Everything the application is made from."""
     health, kubelets = rest
     special: dict[tuple[str, str, str], SpecialHandler] = {}
-    special |= Connect(lookups.cached, kubelets).table()
+    special |= Connect(lookups.fresh, kubelets).table()
     special |= reviews.Reviews(access.authenticator, access.authorizer, access.listers).table()
     pods = registry.store_for("", "v1", "pods")
     if pods is not None:
@@ -257,7 +264,7 @@ def create_parts(
         key = keys.load_private(config.service_account_signing_key_file)
         signer = Signer(key, config.service_account_issuer[0])
         requests = TokenRequests(
-            lookups.cached, signer, audiences(config), extend=config.service_account_extend_token_expiration
+            lookups.fresh, signer, audiences(config), extend=config.service_account_extend_token_expiration
         )
         special["", "serviceaccounts", "token"] = requests.create
         issuer = _issuer_documents(config, access)

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 
 import httpx
 
-from apiserver.authn.service_accounts import Lookup
 from apiserver.request import Answer, Request, Response, StreamResponse
 from apiserver.upstream import (
     Address,
@@ -37,11 +36,15 @@ _HOP_BY_HOP: Final = frozenset(
 )
 
 
+#: (kind, namespace, name) → the object as it is now; raises NotFound
+Read = Callable[[Kind, str, str], Awaitable[Json]]
+
+
 class Connect:
     """The handlers that need another server."""
 
-    def __init__(self, lookup: Lookup, kubelets: Kubelets) -> None:
-        self._lookup = lookup
+    def __init__(self, read: Read, kubelets: Kubelets) -> None:
+        self._read = read
         self._kubelets = kubelets
 
     def table(self) -> Mapping[tuple[str, str, str], Callable[[Request], Awaitable[Answer | None]]]:
@@ -60,12 +63,12 @@ class Connect:
         """A container's log, as the kubelet streams it."""
         if request.info.verb not in ("get", "list", "watch"):
             raise _not_allowed()
-        pod = self._pod(request)
+        pod = await self._pod(request)
         _check_log_options(request)
         container = choose_container(request.param("container"), pod)
         if not pod["spec"].get("nodeName"):
             return Response(200, b"", "text/plain")
-        address = self._kubelet_of(pod)
+        address = await self._kubelet_of(pod)
         path = f"/containerLogs/{request.info.namespace}/{request.info.name}/{container}"
         url = f"https://{address.authority}{target_of(path, _log_parameters(request))}"
         stack = AsyncExitStack()
@@ -80,7 +83,7 @@ class Connect:
 
     async def exec(self, request: Request) -> Answer | None:
         """Exec and attach: a tunnel to the kubelet."""
-        pod = self._pod(request)
+        pod = await self._pod(request)
         container = choose_container(request.param("container"), pod)
         self._check_assigned(pod)
         action = request.info.subresource
@@ -88,26 +91,26 @@ class Connect:
         parameters = [(kubelet, "1") for ours, kubelet in _STREAM_FLAGS if request.param(ours) in _TRUE]
         if action == "exec":
             parameters += [("command", word) for word in request.query.get("command", ())]
-        return await self._tunnel(request, self._kubelet_of(pod), target_of(path, parameters))
+        return await self._tunnel(request, await self._kubelet_of(pod), target_of(path, parameters))
 
     async def port_forward(self, request: Request) -> Answer | None:
         """Port forwarding: a tunnel to the kubelet."""
-        pod = self._pod(request)
+        pod = await self._pod(request)
         self._check_assigned(pod)
         path = f"/portForward/{request.info.namespace}/{request.info.name}"
         parameters = [("port", ",".join(request.query["ports"]))] if request.query.get("ports") else []
-        return await self._tunnel(request, self._kubelet_of(pod), target_of(path, parameters))
+        return await self._tunnel(request, await self._kubelet_of(pod), target_of(path, parameters))
 
     async def proxy_node(self, request: Request) -> Answer | None:
         """nodes/NAME/proxy/…: the kubelet's own pages."""
         name = request.info.name.split(":")[0]
-        node = self._object(kinds.NODES, "", name)
+        node = await self._read(kinds.NODES, "", name)
         return await self._proxy(request, self._address_of(node, name))
 
     async def proxy_pod(self, request: Request) -> Answer | None:
         """pods/[scheme:]NAME[:port]/proxy/…: the pod's server."""
         scheme, name, port = split_target(request.info.name)
-        pod = self._object(kinds.PODS, request.info.namespace, name)
+        pod = await self._read(kinds.PODS, request.info.namespace, name)
         host = ((pod.get("status") or {}).get("podIP")) or ""
         if not host:
             raise errors.BadRequest("address not allowed")
@@ -118,8 +121,8 @@ class Connect:
     async def proxy_service(self, request: Request) -> Answer | None:
         """services/[scheme:]NAME[:port]/proxy/…: one ready endpoint of the service."""
         scheme, name, port = split_target(request.info.name)
-        service = self._object(kinds.SERVICES, request.info.namespace, name)
-        endpoints = self._lookup(kinds.ENDPOINTS, request.info.namespace, name)
+        service = await self._read(kinds.SERVICES, request.info.namespace, name)
+        endpoints = await self._endpoints(request.info.namespace, name)
         address = service_address(service, endpoints, port, scheme or "http")
         if address is None:
             raise errors.ServiceUnavailable(f'no endpoints available for service "{name}"')
@@ -159,22 +162,22 @@ class Connect:
         media = answer.headers.get("content-type", "application/octet-stream")
         return StreamResponse(_chunks(answer, stack, raw=True), answer.status_code, media, kept)
 
-    def _pod(self, request: Request) -> Json:
-        return self._object(kinds.PODS, request.info.namespace, request.info.name)
+    async def _pod(self, request: Request) -> Json:
+        return await self._read(kinds.PODS, request.info.namespace, request.info.name)
 
-    def _object(self, kind: Kind, namespace: str, name: str) -> Json:
-        found = self._lookup(kind, namespace, name)
-        if found is None:
-            raise errors.not_found(kind, name)
-        return found
+    async def _endpoints(self, namespace: str, name: str) -> Json | None:
+        try:
+            return await self._read(kinds.ENDPOINTS, namespace, name)
+        except errors.NotFound:
+            return None
 
     def _check_assigned(self, pod: Json) -> None:
         if not pod["spec"].get("nodeName"):
             raise errors.BadRequest(f"pod {pod['metadata']['name']} does not have a host assigned")
 
-    def _kubelet_of(self, pod: Json) -> Address:
+    async def _kubelet_of(self, pod: Json) -> Address:
         name = pod["spec"]["nodeName"]
-        return self._address_of(self._object(kinds.NODES, "", name), name)
+        return self._address_of(await self._read(kinds.NODES, "", name), name)
 
     def _address_of(self, node: Json, name: str) -> Address:
         try:

@@ -3,11 +3,11 @@
 Rules and texts are upstream's (pkg/registry/core/serviceaccount/storage/token.go, pkg/apis/authentication/validation).
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from apiserver.authn.service_accounts import Binding, Lifetime, Lookup, Signer
+from apiserver.authn.service_accounts import Binding, Lifetime, Signer
 from apiserver.handlers.body import decode_body
 from apiserver.registry.resource import Resource
 from apiserver.request import Answer, Request, Response
@@ -25,11 +25,15 @@ WARN_ONLY_SECONDS: Final = 60 * 60 + 7
 EXTENDED_SECONDS: Final = 24 * 365 * 60 * 60
 
 
+#: (kind, namespace, name) → the object as it is now; raises NotFound
+Read = Callable[[Kind, str, str], Awaitable[Json]]
+
+
 class TokenRequests:
     """The handler."""
 
-    def __init__(self, lookup: Lookup, signer: Signer, audiences: Sequence[str], *, extend: bool = True) -> None:
-        self._lookup = lookup
+    def __init__(self, read: Read, signer: Signer, audiences: Sequence[str], *, extend: bool = True) -> None:
+        self._read = read
         self._signer = signer
         self._audiences = list(audiences)
         self._extend = extend
@@ -40,11 +44,11 @@ class TokenRequests:
             raise errors.MethodNotSupported("the server does not allow this method on the requested resource")
         body = await decode_body(request, Resource(TOKEN_REQUESTS))
         namespace, name = request.info.namespace, request.info.name
-        account = self._object(kinds.SERVICE_ACCOUNTS, namespace, name)
+        account = await self._read(kinds.SERVICE_ACCOUNTS, namespace, name)
         spec = body.get("spec") or {}
         seconds = spec.get("expirationSeconds") or DEFAULT_SECONDS
         _check(seconds, name)
-        bound = self._bound(account, spec.get("boundObjectRef"))
+        bound = await self._bound(account, spec.get("boundObjectRef"))
         audiences = list(spec.get("audiences") or self._audiences)
         now = int(times.now().timestamp())
         token = self._signer.sign(bound, audiences, self._lifetime(now, seconds, bound, audiences))
@@ -64,7 +68,7 @@ class TokenRequests:
             return Lifetime(now, now + EXTENDED_SECONDS, warn_after=now + seconds)
         return Lifetime(now, now + seconds)
 
-    def _bound(self, account: Json, reference: Json | None) -> Binding:
+    async def _bound(self, account: Json, reference: Json | None) -> Binding:
         if not reference:
             return Binding(account)
         kind = {"Pod": kinds.PODS, "Secret": kinds.SECRETS, "Node": kinds.NODES}.get(reference.get("kind") or "")
@@ -74,7 +78,7 @@ class TokenRequests:
                 f"cannot bind token to object of type {group}/{version}, Kind={reference.get('kind') or ''}"
             )
         namespace = meta.namespace_of(account) if kind.namespaced else ""
-        found = self._object(kind, namespace, reference.get("name") or "")
+        found = await self._read(kind, namespace, reference.get("name") or "")
         _check_uid(reference, found, kind)
         if kind is not kinds.PODS:
             return Binding(account, **{kind.singular: found})
@@ -85,16 +89,13 @@ class TokenRequests:
                 f'to pod running with serviceaccount "{used}"'
             )
         node_name = found["spec"].get("nodeName")
-        return Binding(account, pod=found, node=self._node(node_name) if node_name else None)
+        return Binding(account, pod=found, node=await self._node(node_name) if node_name else None)
 
-    def _node(self, name: str) -> Json:
-        return self._lookup(kinds.NODES, "", name) or {"metadata": {"name": name, "uid": ""}}
-
-    def _object(self, kind: Kind, namespace: str, name: str) -> Json:
-        found = self._lookup(kind, namespace, name)
-        if found is None:
-            raise errors.not_found(kind, name)
-        return found
+    async def _node(self, name: str) -> Json:
+        try:
+            return await self._read(kinds.NODES, "", name)
+        except errors.NotFound:
+            return {"metadata": {"name": name, "uid": ""}}
 
 
 def _check(seconds: object, name: str) -> None:
