@@ -49,7 +49,8 @@ def write_certs(config: ClusterConfig, output: Path) -> None:
     for node in config.nodes:
         write_node(config, layout, node)
     # The port is published on the user's machine, so there the API server is on loopback.
-    here = config.model_copy(update={"api_address": "127.0.0.1"})
+    ports = config.ports.model_copy(update={"api": int(os.environ.get("SKIFF_PORT", "6443"))})
+    here = config.model_copy(update={"api_address": "127.0.0.1", "ports": ports})
     pki.write_private(layout.admin_kubeconfig, kubeconfigs.text(here, layout.pki, "admin"))
 
 

@@ -113,7 +113,7 @@ def unpack_packages(root: Path, packages: Sequence[str]) -> None:
     for useless in ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian"):
         shutil.rmtree(root / useless, ignore_errors=True)
     if "busybox-static" in packages:
-        link_busybox(root / "bin")
+        link_busybox(root / "bin", root / "bin" / "busybox")
 
 
 def copy_installed_busybox(root: Path) -> bool:
@@ -123,13 +123,13 @@ def copy_installed_busybox(root: Path) -> bool:
         return False
     (root / "bin").mkdir(parents=True)
     shutil.copy(binary, root / "bin" / "busybox")
-    link_busybox(root / "bin")
+    link_busybox(root / "bin", binary)
     return True
 
 
-def link_busybox(directory: Path) -> None:
-    """A symbolic link for each of busybox's commands that is not there otherwise."""
-    for name in run(str(directory / "busybox"), "--list").split():
+def link_busybox(directory: Path, binary: Path) -> None:
+    """A symbolic link for each of busybox's commands that is not there otherwise; `binary` is asked for their names."""
+    for name in run(str(binary), "--list").split():
         link = directory / name
         if not link.exists() and not link.is_symlink():
             link.symlink_to("busybox")

@@ -54,7 +54,9 @@ class Composed:
 @pytest.fixture(scope="module")
 def composed(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
     checkout = tmp_path_factory.mktemp("compose") / "skiff"
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
+    tracked = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, check=True, capture_output=True
+    ).stdout
     for name in tracked.decode().split("\0")[:-1]:
         if (ROOT / name).exists():
             target = checkout / name
@@ -64,7 +66,7 @@ def composed(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     made = Composed(engine, checkout)
     try:
         made.compose("build")
-        made.compose("up", "--wait", "--detach", check=False)
+        made.compose("up", "--wait", "--detach")
         yield made
     finally:
         made.compose("down", "--volumes", "--timeout", "5")
