@@ -129,6 +129,8 @@ class Cacher:
             async with asyncio.timeout(WAIT_SECONDS):
                 await waiter.future
         except TimeoutError as problem:
+            if self.revision >= revision:  # reached in the same moment
+                return
             self._waiters.remove(waiter)
             heapq.heapify(self._waiters)
             raise FutureRevision(revision, self.revision) from problem

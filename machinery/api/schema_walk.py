@@ -5,7 +5,6 @@ sigs.k8s.io/json, because clients show them: unknown fields are listed, a wrong 
 """
 
 import base64
-import binascii
 import json
 import re
 from collections import Counter
@@ -203,7 +202,7 @@ class Walker:
         text = value.replace("\n", "").replace("\r", "")
         try:
             return base64.b64encode(base64.b64decode(text, validate=True)).decode()
-        except binascii.Error:
+        except ValueError:  # binascii.Error is one; characters outside ASCII are another
             self.problem(f"illegal base64 data at input byte {_illegal_at(text)}")
         return value
 

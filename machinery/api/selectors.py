@@ -97,7 +97,7 @@ class LabelSelector:
             operator = _OPERATORS.get(expression.get("operator", ""))
             if operator is None:
                 raise ValueError(f'"{expression.get("operator")}" is not a valid label selector operator')
-            terms.append(Requirement(expression["key"], operator, frozenset(expression.get("values") or ())))
+            terms.append(Requirement(expression.get("key") or "", operator, frozenset(expression.get("values") or ())))
         return cls(tuple(terms))
 
     @classmethod

@@ -82,7 +82,11 @@ def _template(template: Json, selector: Json) -> list[FieldError]:
     path = "spec.template"
     labels = (template.get("metadata") or {}).get("labels") or {}
     found: list[FieldError] = []
-    if selector and not matching.LabelSelector.from_dict(selector).matches(labels):
+    try:
+        parsed = matching.LabelSelector.from_dict(selector)
+    except ValueError:
+        return [errors.invalid_value("spec.selector", selector, "invalid label selector")]
+    if not parsed.matches(labels):
         text = "`selector` does not match template `labels`"
         found.append(errors.invalid_value(f"{path}.metadata.labels", labels, text))
     found += pod_template.check(template, path)

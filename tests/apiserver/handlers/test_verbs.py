@@ -332,6 +332,19 @@ async def test_a_scale_shows_and_changes_replicas_only(api: Caller) -> None:
         await api("PATCH", url, {"spec": {"replicas": -1}}, MERGE)
 
 
+@pytest.mark.parametrize("expression", [{"key": "a", "operator": "Is"}, {"operator": "In", "values": ["b"]}])
+async def test_a_selector_that_makes_no_sense_is_invalid(api: Caller, expression: Json) -> None:
+    deployment = _deployment("web")
+    deployment["spec"]["selector"]["matchExpressions"] = [expression]
+    with pytest.raises(errors.Invalid, match=r"spec.selector"):
+        await api("POST", DEPLOYMENTS, deployment)
+
+
+async def test_base64_that_is_not_even_ascii_is_a_bad_request(api: Caller) -> None:
+    with pytest.raises(errors.BadRequest, match="illegal base64 data at input byte 0"):
+        await api("POST", MAPS, {**_map("x"), "binaryData": {"c": "ä"}})
+
+
 async def test_a_verb_that_is_not_served_is_said_so(api: Caller) -> None:
     with pytest.raises(errors.MethodNotSupported):
         await api("POST", f"{DEPLOYMENTS}/web/scale", {})
