@@ -196,7 +196,13 @@ def _dns(config: KubeletConfig) -> ClusterDns:
 
 
 def _configz(config: KubeletConfig) -> Json:
-    return {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", **config.model_dump()}
+    fields = {_camel(name): value for name, value in config.model_dump().items()}
+    return {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", **fields}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def start(argv: list[str]) -> None:

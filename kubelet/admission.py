@@ -15,6 +15,10 @@ _REJECTED: Final = "Pod was rejected: "
 _NOT_MATCHED: Final = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
 
 
+_NO_FREE_PORTS: Final = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
+_ANY: Final = "0.0.0.0"  # noqa: S104
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """Why the pod fails at once: status.reason and status.message."""
@@ -29,6 +33,9 @@ def admit(pod: Json, others: Iterable[Json], node: Json, allocatable: Mapping[st
         return Rejection("NodeAffinity", _REJECTED + _NOT_MATCHED)
     capacity = pods.amounts(dict(allocatable))
     present = list(others)
+    taken = {port for other in present for port in _host_ports(other)}
+    if any(_clash(port, one) for port in _host_ports(pod) for one in taken):
+        return Rejection("NodePorts", _REJECTED + _NO_FREE_PORTS)
     used: dict[str, int] = {"pods": len(present)}
     for other in present:
         for name, amount in pods.requests_of(other).items():
@@ -39,6 +46,21 @@ def admit(pod: Json, others: Iterable[Json], node: Json, allocatable: Mapping[st
             numbers = f"requested: {amount}, used: {used.get(name, 0)}, capacity: {has}"
             return Rejection(f"OutOf{name}", f"{_REJECTED}Node didn't have enough resource: {name}, {numbers}")
     return None
+
+
+def _host_ports(pod: Json) -> set[tuple[str, str, int]]:
+    """Address, protocol and number of each port of the node that a pod takes."""
+    return {
+        (port.get("hostIP") or _ANY, port.get("protocol") or "TCP", int(port["hostPort"]))
+        for container in pods.containers_of(pod)
+        for port in container.get("ports") or ()
+        if port.get("hostPort")
+    }
+
+
+def _clash(left: tuple[str, str, int], right: tuple[str, str, int]) -> bool:
+    same_address = left[0] == right[0] or _ANY in (left[0], right[0])
+    return same_address and left[1:] == right[1:]
 
 
 def _matches(pod: Json, node: Json) -> bool:

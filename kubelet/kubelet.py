@@ -37,7 +37,7 @@ from kubelet.server.app import ServedPod
 from kubelet.status_manager import StatusManager
 from machinery.aio.clock import REAL, Clock
 from machinery.aio.tasks import every, keep_running
-from machinery.api import meta, quantity
+from machinery.api import meta, pods, quantity
 from machinery.api.codec import Json
 from machinery.api.kinds import NODES, PODS, Kind
 from machinery.api.names import ObjectKey
@@ -167,9 +167,11 @@ class Kubelet:
         """All services, for their variables."""
         return tuple(self._around.services.list()) if self._around.services is not None else ()
 
-    def network_problem(self) -> str:
-        """Why pods cannot have a network yet."""
-        return self.health.network_problem
+    def problem_with_start(self, pod: Json) -> str:
+        """Why a pod cannot have a network yet."""
+        if not self.health.network_problem or pods.is_host_network(pod):
+            return ""
+        return f"network is not ready: {self.health.network_problem_of_node}"
 
     # ---- what the server asks
 
@@ -216,6 +218,10 @@ class Kubelet:
         while not await self._runtime_answers():
             await self._around.clock.sleep(1.0)
         self._around.cgroups.prepare()
+        if self._static is None:
+            # Containers get the services of their namespace as variables: those have to be known first. A node with
+            # static pods cannot wait for that: the API server may be one of them.
+            await self._around.informers.wait_for_sync()
         self.workers.attach(group)
         group.create_task(self.pleg.run_events(), name="container events")
         group.create_task(self.pleg.run_relist(), name="relist")

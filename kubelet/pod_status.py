@@ -62,9 +62,11 @@ def status_of(pod: Json, facts: Facts, now: str) -> Json:
     }
     if names:
         status["initContainerStatuses"] = inits
-    if facts.reason or old.get("reason"):
-        status["reason"] = facts.reason or old["reason"]
-        status["message"] = facts.message or old.get("message", "")
+    # A reason belongs to a failure, and that is reported only when nothing of the pod runs any more.
+    reason = facts.reason if facts.over else ""
+    if reason or old.get("reason"):
+        status["reason"] = reason or old["reason"]
+        status["message"] = facts.message if reason else old.get("message", "")
     generation = meta.generation_of(pod)
     if generation:
         status["observedGeneration"] = generation
@@ -218,12 +220,14 @@ def _phase_to_report(pod: Json, facts: Facts, inits: list[Json], mains: list[Jso
     old = pods.phase_of(pod)
     if old in ("Succeeded", "Failed"):
         return old  # never back
-    if facts.reason:
+    if facts.reason and facts.over:
         return "Failed"
     phase = phase_of(pod, inits, mains, over=facts.over)
     if facts.over and phase not in ("Succeeded", "Failed"):
         # All pods reach a terminal phase before they are reported gone, so that Jobs can count them (KEP-3329).
         return "Failed"
+    if phase in ("Succeeded", "Failed") and not facts.over and facts.record.running:
+        return old  # a replacement must not start while something of this one still runs
     return phase
 
 

@@ -69,7 +69,7 @@ class NodeView(Protocol):
     def host_ips(self) -> tuple[str, ...]: ...
     def allocatable(self) -> dict[str, str]: ...
     def services(self) -> tuple[Json, ...]: ...
-    def network_problem(self) -> str: ...
+    def problem_with_start(self, pod: Json) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,10 +258,9 @@ class PodWorker:
 
     async def _act(self, record: PodRecord, actions: pod_actions.Actions) -> Outcome:
         parts = self._parts
-        problem = parts.node.network_problem()
-        if problem and actions.create_sandbox and not pods.is_host_network(self.pod):
-            text = f"network is not ready: {problem}"
-            parts.events.pod(self.pod, WARNING, "NetworkNotReady", text)
+        problem = parts.node.problem_with_start(self.pod) if actions.create_sandbox else ""
+        if problem:
+            parts.events.pod(self.pod, WARNING, "NetworkNotReady", problem)
             return Outcome(retry_in=_RETRY)
         pod_files.make_pod_folders(parts.folders, self.pod)
         parts.cgroups.ensure(self.pod)

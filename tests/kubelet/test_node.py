@@ -29,6 +29,10 @@ def asks(cpu: str) -> Json:
     return pod(container(resources={"requests": {"cpu": cpu}}))
 
 
+def taking(port: int, **more: str) -> Json:
+    return pod(container(ports=[{"containerPort": 80, "hostPort": port, **more}]))
+
+
 def affine(key: str, operator: str, *values: str) -> Json:
     expression = {"key": key, "operator": operator, "values": list(values)}
     term = {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
@@ -42,6 +46,9 @@ def affine(key: str, operator: str, *values: str) -> Json:
         pytest.param(asks("1"), [asks("1")], "", id="fits-beside"),
         pytest.param(asks("1500m"), [asks("1")], "OutOfcpu", id="too-much"),
         pytest.param(pod(), [pod(), pod()], "OutOfpods", id="too-many"),
+        pytest.param(taking(80), [taking(81)], "", id="another-port"),
+        pytest.param(taking(80), [taking(80, hostIP="10.0.0.1")], "NodePorts", id="port-taken"),
+        pytest.param(taking(80), [taking(80, protocol="UDP")], "", id="another-protocol"),
         pytest.param(pod(nodeSelector={"disk": "ssd"}), [], "", id="selected"),
         pytest.param(pod(nodeSelector={"disk": "hdd"}), [], "NodeAffinity", id="not-selected"),
         pytest.param(affine("disk", "In", "ssd", "nvme"), [], "", id="affine"),

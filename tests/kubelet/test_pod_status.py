@@ -181,3 +181,12 @@ def test_a_pod_keeps_its_address_when_it_is_over() -> None:
 
 def test_a_host_network_pod_has_its_nodes_address() -> None:
     assert status_of(pod(hostNetwork=True), facts(record(running(), boxes=(BOX,))), NOW)["podIP"] == "192.0.2.1"
+
+
+def test_a_failure_is_reported_only_when_nothing_runs_any_more() -> None:
+    spec = pod() | {"status": {"phase": "Running"}}
+    evicted = {"reason": "Evicted", "message": "low"}
+    still = status_of(spec, facts(record(running()), **evicted), NOW)
+    assert (still["phase"], still.get("reason")) == ("Running", None)
+    gone = status_of(spec, facts(record(exited(code=137)), over=True, **evicted), NOW)
+    assert (gone["phase"], gone["reason"]) == ("Failed", "Evicted")

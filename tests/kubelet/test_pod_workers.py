@@ -53,7 +53,7 @@ class View:
     def services(self) -> tuple[Json, ...]:
         return ()
 
-    def network_problem(self) -> str:
+    def problem_with_start(self, pod: Json) -> str:
         return ""
 
 

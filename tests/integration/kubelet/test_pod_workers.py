@@ -17,9 +17,8 @@ def reasons(node: Node) -> list[str]:
     return [reason for _, reason, _ in node.events]
 
 
-async def test_a_pod_runs_with_its_environment_volumes_and_probes_and_leaves_nothing(node: Node) -> None:
-    node.objects.config_maps["settings"] = {"data": {"colour": "blue", "file.txt": "hello\n"}}
-    node.objects.secrets["login"] = {"data": {"user": base64.b64encode(b"admin").decode()}}
+def busy_pod() -> Json:
+    """A pod with a bit of everything."""
     container: Json = {
         "env": [
             {"name": "COLOUR", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "colour"}}},
@@ -58,7 +57,13 @@ async def test_a_pod_runs_with_its_environment_volumes_and_probes_and_leaves_not
             },
         },
     ]
-    web = pod("web", container=container, volumes=volumes)
+    return pod("web", container=container, volumes=volumes)
+
+
+async def test_a_pod_runs_with_its_environment_volumes_and_probes_and_leaves_nothing(node: Node) -> None:
+    node.objects.config_maps["settings"] = {"data": {"colour": "blue", "file.txt": "hello\n"}}
+    node.objects.secrets["login"] = {"data": {"user": base64.b64encode(b"admin").decode()}}
+    web = busy_pod()
     node.workers.update(web)
     await node.until(lambda: node.status(web).get("phase") == "Running")
     assert condition(node.status(web), "Ready") == "False"
