@@ -11,7 +11,7 @@ from apiserver.authn.authenticator import AUTHENTICATED, with_group
 from apiserver.authz.attributes import Attributes, Authorizer
 from apiserver.filters import exchange
 from apiserver.filters.authorization import forbidden
-from apiserver.filters.exchange import Application, Receive, Scope, Send
+from apiserver.filters.exchange import Application, Exchange, Receive, Scope, Send
 from apiserver.request import ANONYMOUS, User
 from machinery.api import errors
 
@@ -31,18 +31,21 @@ class ImpersonationFilter:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Impersonate if asked to, then go on."""
         if any(name.startswith(_PREFIX) for name, _ in scope["headers"]):
-            trip = exchange.of(scope)
             wanted = wanted_user(scope)
-            for question in questions(trip.user, wanted):
-                decision = self._authorizer.decide(question)
-                if not decision.allowed:
-                    raise forbidden(question, decision)
-            trip.impersonator, trip.user = trip.user, _completed(wanted)
+            if wanted is not None:
+                self._impersonate(exchange.of(scope), wanted)
         await self._app(scope, receive, send)
 
+    def _impersonate(self, trip: Exchange, wanted: User) -> None:
+        for question in questions(trip.user, wanted):
+            decision = self._authorizer.decide(question)
+            if not decision.allowed:
+                raise forbidden(question, decision)
+        trip.impersonator, trip.user = trip.user, _completed(wanted)
 
-def wanted_user(scope: Scope) -> User:
-    """The user the headers describe; raises InternalError (upstream's choice) when parts come without a user name."""
+
+def wanted_user(scope: Scope) -> User | None:
+    """The user the headers describe, None for none; raises InternalError (as upstream) for parts without a name."""
     names = exchange.header_values(scope, b"impersonate-user")
     extra: dict[str, list[str]] = {}
     for header, value in scope["headers"]:
@@ -52,6 +55,8 @@ def wanted_user(scope: Scope) -> User:
     groups = tuple(exchange.header_values(scope, b"impersonate-group"))
     uids = exchange.header_values(scope, b"impersonate-uid")
     if not names or not names[0]:
+        if not groups and not extra and not any(uids):
+            return None
         raise errors.InternalError("requested groups, extra or uid without impersonating a user")
     return User(names[0], uids[0] if uids else "", groups, extra)
 

@@ -59,6 +59,10 @@ async def test_one_part_that_is_not_allowed_refuses_all() -> None:
         await impersonated(authorizer, ("impersonate-user", "bob"), ("impersonate-group", "system:masters"))
 
 
+async def test_an_empty_user_is_nobody_to_be() -> None:
+    assert (await impersonated(Only(), ("impersonate-user", ""))).user == ANN
+
+
 async def test_groups_without_a_user_are_refused() -> None:
     with pytest.raises(errors.InternalError):
         await impersonated(Only(), ("impersonate-group", "devs"))
