@@ -1,6 +1,6 @@
 """Bodies: from bytes on the wire to an object of the right kind, checked against its schema. Patches are patch's."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -15,6 +15,8 @@ from machinery.api.kinds import Kind
 from machinery.api.schema import schema_of
 
 SUPPORTED: Final = (negotiation.JSON, negotiation.YAML, negotiation.PROTOBUF)
+_SUMMARY_BYTES: Final = 30
+_DELETE_OPTIONS: Final = "DeleteOptions"  # all that is parsed without a kind from the URL
 
 
 async def decode_body(request: Request, resource: Resource, field_validation: str = "Warn") -> Json:
@@ -44,8 +46,10 @@ def check_schema(request: Request, obj: Json, kind: Kind, text: bytes = b"", fie
 def parse(raw: bytes, content_type: str, kind: Kind | None = None) -> Json:
     """A mapping out of JSON, YAML or protobuf, as the content type says; raises BadRequest, UnsupportedMediaType."""
     media_type = negotiation.content_type(content_type, SUPPORTED)
+    if media_type == negotiation.PROTOBUF:
+        return _protobuf(raw, kind)
     try:
-        value = _decoder(media_type)(raw)
+        value = codec.loads(raw) if media_type == negotiation.JSON else yaml_loads(raw)
     except (ValueError, TypeError, yaml.YAMLError) as problem:
         raise errors.BadRequest(_undecodable(kind, media_type, problem)) from problem
     if not isinstance(value, dict):
@@ -54,8 +58,23 @@ def parse(raw: bytes, content_type: str, kind: Kind | None = None) -> Json:
     return value
 
 
-def _decoder(media_type: str) -> Callable[[bytes], Any]:
-    return {negotiation.YAML: yaml_loads, negotiation.PROTOBUF: protobuf.decode}.get(media_type, codec.loads)
+def _protobuf(raw: bytes, kind: Kind | None) -> Json:
+    """What is in Go's envelope; a kind without protobuf, as all custom ones are, is 415 as upstream."""
+    try:
+        return protobuf.decode(raw, *((kind.api_version, kind.kind) if kind else ("", _DELETE_OPTIONS)))
+    except protobuf.UnknownKind as problem:
+        raise negotiation.unsupported((negotiation.JSON, negotiation.YAML)) from problem
+    except ValueError as problem:
+        what = kind.kind if kind else _DELETE_OPTIONS
+        text = f"the object provided is unrecognized (must be of type {what}): {problem} ({_summary(raw)})"
+        raise errors.BadRequest(text) from problem
+
+
+def _summary(raw: bytes) -> str:
+    """The beginning of a body that no one can read (upstream: handlers/rest.go, summarizeData)."""
+    if not raw:
+        return "<empty>"
+    return raw.hex() if len(raw) <= _SUMMARY_BYTES else f"{raw[:_SUMMARY_BYTES].hex()} ..."
 
 
 def yaml_loads(raw: bytes) -> Any:
@@ -75,7 +94,7 @@ _JsonLoader.yaml_implicit_resolvers = {
 
 
 def _undecodable(kind: Kind | None, media_type: str, problem: object) -> str:
-    what = {negotiation.JSON: "json", negotiation.YAML: "yaml"}.get(media_type, "protobuf")
+    what = "json" if media_type == negotiation.JSON else "yaml"
     return f"couldn't get version/kind; {what} parse error: {problem}"
 
 

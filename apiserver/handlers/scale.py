@@ -3,7 +3,7 @@
 from typing import Final
 
 from apiserver.handlers import admitting, options, rendering
-from apiserver.handlers.body import check_kind, check_name, check_schema, parse
+from apiserver.handlers.body import check_name, check_schema, decode_body
 from apiserver.handlers.patch import apply_patch, read_patch
 from apiserver.registry.resource import Resource
 from apiserver.registry.store import Change, Store
@@ -26,10 +26,7 @@ async def get(request: Request, store: Store) -> Answer:
 async def update(request: Request, store: Store) -> Answer:
     """PUT of a Scale."""
     chosen = options.write_options(request, "UpdateOptions")
-    raw = await request.body()
-    sent = parse(raw, request.headers.get("content-type", ""), SCALE)
-    check_kind(sent, SCALE)
-    check_schema(request, sent, SCALE, raw, chosen.field_validation)
+    sent = await decode_body(request, Resource(SCALE), chosen.field_validation)
     check_name(sent, request.info.name)
 
     async def change(old: Json | None) -> Json:
