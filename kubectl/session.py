@@ -108,8 +108,8 @@ class Session:
                 client: Client = await self._stack.enter_async_context(rest.Client(config, user_agent="skiff"))
             except config_module.ConfigError as problem:
                 raise CliError(str(problem)) from problem
-            for name, value in self._impersonation():
-                client.http.headers.raw.append((name, value))
+            headers = client.http.headers
+            client.http.headers = type(headers)([*headers.raw, *self._impersonation()])
             self._client = client
         return self._client
 

@@ -149,7 +149,7 @@ def _write_all(channel: int, data: bytes) -> None:
 def _raw_mode() -> Iterator[None]:
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
-    tty.setraw(descriptor)
+    tty.setraw(descriptor, termios.TCSANOW)  # what was typed ahead stays
     try:
         yield
     finally:

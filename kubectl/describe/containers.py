@@ -1,10 +1,10 @@
 """The part of a description that is about containers: image, ports, state, resources, probes, environment, mounts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from kubectl.describe.text import NONE, lower, moment, yes_no
-from machinery.api import meta, quantity
+from machinery.api import quantity
 from machinery.api.codec import Json
 
 _STANDARD: Final = ("cpu", "memory", "ephemeral-storage")
@@ -165,11 +165,7 @@ def _sourced(source: Json, container: Json, pod: Json | None) -> Iterator[str]:
 
 
 def pod_field(pod: Json, path: str) -> str:
-    """The value of a downward API field of a pod; empty when it is not there."""
-    section, _, key = path.removesuffix("']").partition("['")
-    if key:
-        values: Mapping[str, Any] = meta.metadata_of(pod).get(section.removeprefix("metadata.")) or {}
-        return str(values.get(key, ""))
+    """The value of a downward API field of a pod; empty when it is not there and, as upstream's, for one label."""
     if path == "status.podIPs":
         return ",".join(entry["ip"] for entry in (pod.get("status") or {}).get("podIPs") or ())
     here: Any = pod

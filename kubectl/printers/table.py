@@ -69,7 +69,7 @@ class TablePrinter:
             is_name = column.get("format") == "name" or (index == 0 and column["name"] == "Name")
             line.append(f"{self.kind}/{cell}" if self.kind and is_name else cell)
         labels = meta.labels_of(obj)
-        line += [labels.get(label, "") or "<none>" for label in self.label_columns]
+        line += [labels.get(label, "") for label in self.label_columns]
         if self.show_labels:
             line.append(labels_text(labels.items()))
         return line

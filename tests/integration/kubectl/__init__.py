@@ -1,0 +1,1 @@
+"""The command line against a real API server, and beside a real kubectl."""
