@@ -14,6 +14,8 @@ from machinery.api.codec import Json
 from machinery.api.kinds import Kind
 from machinery.api.schema import schema_of
 
+_ALIAS_FACTOR: Final = 10  # of a YAML body's length: how many values its aliases may stand for
+_NESTING: Final = 250  # a little less than orjson writes
 SUPPORTED: Final = (negotiation.JSON, negotiation.YAML, negotiation.PROTOBUF)
 _SUMMARY_BYTES: Final = 30
 _DELETE_OPTIONS: Final = "DeleteOptions"  # all that is parsed without a kind from the URL
@@ -50,12 +52,19 @@ def parse(raw: bytes, content_type: str, kind: Kind | None = None) -> Json:
         return _protobuf(raw, kind)
     try:
         value = codec.loads(raw) if media_type == negotiation.JSON else yaml_loads(raw)
-    except (ValueError, TypeError, yaml.YAMLError) as problem:
+        check_depth(raw, value)
+    except (ValueError, TypeError, RecursionError, yaml.YAMLError) as problem:
         raise errors.BadRequest(_undecodable(kind, media_type, problem)) from problem
     if not isinstance(value, dict):
         got = "null" if value is None else type(value).__name__
         raise errors.BadRequest(_undecodable(kind, media_type, f"cannot unmarshal {got} into an object"))
     return value
+
+
+def check_depth(raw: bytes, value: Any) -> None:
+    """Refuse what can be read but not be written again: orjson reads deeper than it writes. Raises TypeError."""
+    if raw.count(b"{") + raw.count(b"[") > _NESTING:
+        codec.dumps(value)
 
 
 def _protobuf(raw: bytes, kind: Kind | None) -> Json:
@@ -80,7 +89,22 @@ def _summary(raw: bytes) -> str:
 def yaml_loads(raw: bytes) -> Any:
     """One YAML document with JSON's types only: a date stays the text it was written as. May raise ValueError."""
     value = yaml.load(raw, Loader=_JsonLoader)
+    _check_aliases(value, _ALIAS_FACTOR * len(raw) + 1000)
     return codec.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS))  # a key 1 is the text "1"
+
+
+def _check_aliases(value: Any, budget: int) -> None:
+    """Aliases share what they stand for, until it is written out: refuse a small body that stands for a huge object."""
+    waiting = [value]
+    while waiting:
+        budget -= 1
+        if budget < 0:
+            raise ValueError("document contains excessive aliasing")
+        node = waiting.pop()
+        if isinstance(node, dict):
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
 
 
 class _JsonLoader(yaml.SafeLoader):

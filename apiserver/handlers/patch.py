@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from apiserver.handlers import admitting, negotiation, options, rendering
-from apiserver.handlers.body import check_schema
+from apiserver.handlers.body import check_depth, check_schema
 from apiserver.handlers.options import WriteOptions
 from apiserver.registry.store import Store
 from apiserver.request import Answer, Request
@@ -52,7 +52,8 @@ async def read_patch(request: Request) -> Patch:
     raw = await request.body()
     try:
         value = codec.loads(raw)
-    except ValueError as problem:
+        check_depth(raw, value)
+    except (ValueError, TypeError) as problem:
         raise errors.BadRequest(f"error decoding patch: {problem}") from problem
     return _applier(media_type, value)
 

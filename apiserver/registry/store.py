@@ -163,7 +163,7 @@ class Store:
 
     async def _write_new(self, obj: Json, context: Context) -> Entry:
         key = self._key(context)
-        raw = encode(obj)
+        raw = _encoded(obj)
         if context.dry_run:
             if await self._storage.get(key) is not None:
                 raise storage_errors.KeyExists(key)
@@ -278,7 +278,7 @@ class Store:
         return problems
 
     async def _replace(self, obj: Json, entry: Entry, context: Context) -> Entry:
-        raw = encode(obj)
+        raw = _encoded(obj)
         if context.dry_run:
             return entry_of_own(entry.namespace, entry.name, raw, entry.revision)
         key, ttl = self._key(context), self.resource.ttl_seconds
@@ -326,7 +326,7 @@ class Store:
         return Deleted(await self._remove(plan.obj, entry, context), gone=True)
 
     async def _remove(self, obj: Json, entry: Entry, context: Context) -> Entry:
-        raw = encode(obj)
+        raw = _encoded(obj)
         if context.dry_run:
             return entry_of_own(entry.namespace, entry.name, raw, entry.revision)
         try:
@@ -388,6 +388,13 @@ async def _finished(finish: Finish | None) -> AsyncIterator[None]:
     finally:
         if finish is not None:
             await finish(succeeded)
+
+
+def _encoded(obj: Json) -> bytes:
+    try:
+        return encode(obj)
+    except TypeError as problem:  # patch by patch an object can be nested deeper than any body may be
+        raise errors.BadRequest(f"the object cannot be encoded: {problem}") from problem
 
 
 def _named(obj: Json, prefix: str) -> Json:

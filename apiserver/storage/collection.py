@@ -183,7 +183,7 @@ class Collection:
         """An entry, or None (and a line in the log) for what cannot be read."""
         try:
             return self.schema.entry(item)
-        except (ValueError, AttributeError, TypeError, KeyError) as problem:  # getters on objects of a strange shape
+        except (ValueError, AttributeError, TypeError, LookupError) as problem:  # getters on objects of a strange shape
             logger.error("skipping %s at revision %d: %s", item.key, item.revision, problem)
             return None
 

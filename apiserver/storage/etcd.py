@@ -322,11 +322,16 @@ def _still_waiting(waiters: list[asyncio.Future[int]]) -> list[asyncio.Future[in
 
 
 def _key_value(item: Any) -> KeyValue:
-    return KeyValue(item.key.decode(), item.value, item.mod_revision, item.create_revision)
+    return KeyValue(_key(item), item.value, item.mod_revision, item.create_revision)
 
 
 async def _removal(key: str) -> Any:
     return rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=key.encode()))
+
+
+def _key(item: Any) -> str:
+    key: str = item.key.decode(errors="replace")  # somebody else's may be no text; ours are ASCII
+    return key
 
 
 def _current(reply: Any) -> KeyValue | None:
@@ -359,4 +364,4 @@ def _cancelled(reply: Any) -> StorageError:
 def _change(event: Any) -> Change:
     item = event.kv
     value = None if event.type == rpc.Event.DELETE else item.value
-    return Change(item.key.decode(), value, item.mod_revision, item.create_revision)
+    return Change(_key(item), value, item.mod_revision, item.create_revision)

@@ -7,11 +7,10 @@ from typing import Final
 
 from apiserver.storage import keys
 from apiserver.storage.interface import KeyValue
-from machinery.api import codec
+from machinery.api import codec, protobuf
 from machinery.api.codec import Json
 from machinery.api.selectors import FieldSelector, LabelSelector
 
-PROTOBUF_MAGIC: Final = b"k8s\x00"
 _METADATA: Final = b'"metadata":{'
 _NO_LABELS: Final[Mapping[str, str]] = {}
 
@@ -89,10 +88,9 @@ class Schema:
     fields: Mapping[str, Callable[[Json], str]] = field(default_factory=dict)
 
     def entry(self, item: KeyValue) -> Entry:
-        """An entry from etcd's bytes, whoever wrote them; raises ValueError for what is not an object in JSON."""
-        if item.value.startswith(PROTOBUF_MAGIC):
-            raise ValueError("the value is protobuf, and only JSON is read")
-        obj = codec.loads(item.value)
+        """An entry from etcd's bytes, whoever wrote them: JSON, or upstream's protobuf. Raises ValueError."""
+        is_protobuf = item.value.startswith(protobuf.PREFIX)
+        obj = protobuf.decode(item.value) if is_protobuf else codec.loads(item.value)
         if not isinstance(obj, dict) or not isinstance(obj.get("metadata"), dict):
             raise ValueError("the value is not an object with metadata")
         return self.entry_of(obj, item)

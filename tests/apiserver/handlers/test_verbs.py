@@ -53,6 +53,25 @@ async def test_yaml_is_read_and_written(api: Caller) -> None:
     ("body", "headers", "expected", "text"),
     [
         pytest.param(b"{", {}, errors.BadRequest, "json parse error", id="no-json"),
+        pytest.param(b'{"x":' * 300 + b"1" + b"}" * 300, {}, errors.BadRequest, "parse error", id="too-deep"),
+        pytest.param(
+            b"[" * 900 + b"]" * 900,
+            {"content-type": "application/yaml"},
+            errors.BadRequest,
+            "parse error",
+            id="too-deep-yaml",
+        ),
+        pytest.param(
+            b"a: &a [x,x,x,x,x,x,x,x]\n"
+            + b"".join(b"%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n" % (n, n, *[n - 1] * 8) for n in range(98, 116)),
+            {"content-type": "application/yaml"},
+            errors.BadRequest,
+            "document contains excessive aliasing",
+            id="a-billion-laughs",
+        ),
+        pytest.param(
+            b"a: &a [*a]", {"content-type": "application/yaml"}, errors.BadRequest, "excessive aliasing", id="in-itself"
+        ),
         pytest.param(b"[]", {}, errors.BadRequest, "json parse error", id="a-list"),
         pytest.param(
             {"apiVersion": "v2", "kind": "ConfigMap"},

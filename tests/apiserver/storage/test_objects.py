@@ -45,6 +45,16 @@ def test_the_revision_gets_into_any_json(raw: bytes) -> None:
     assert entry.decode() == expected
 
 
+def test_what_a_server_of_upstream_wrote_as_protobuf_is_read() -> None:
+    metadata = b"\x0a\x03web\x1a\x01a"  # name, namespace
+    pod_message = b"\x0a" + bytes([len(metadata)]) + metadata
+    type_meta = b"\x0a\x02v1\x12\x03Pod"
+    unknown = b"\x0a" + bytes([len(type_meta)]) + type_meta + b"\x12" + bytes([len(pod_message)]) + pod_message
+    entry = _entry(b"k8s\x00" + unknown)
+    assert entry.decode()["metadata"] == {"name": "web", "namespace": "a", "resourceVersion": "7"}
+    assert entry.raw.startswith(b'{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web"')
+
+
 @pytest.mark.parametrize("raw", [b"k8s\x00\x01", b"{", b"[]", b"{}", b'{"metadata":1}'])
 def test_what_is_not_an_object_in_json_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
