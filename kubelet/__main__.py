@@ -67,7 +67,8 @@ async def _run_real(config: KubeletConfig, client: Client, informers: Informers)
 
 
 async def _run_simulated(config: KubeletConfig, client: Client, informers: Informers) -> None:
-    watches = simulation.SharedWatches(informers)
+    # One node watches what is its own, which is all that a node's credentials allow.
+    watches = simulation.SharedWatches(informers) if config.simulated_nodes else informers
     capacity = simulation.simulated_capacity(config, os.cpu_count() or 1)
     nodes = [
         simulation.simulated_kubelet(config, _identity(config, name, capacity, ""), client, watches)

@@ -14,7 +14,7 @@ from typing import Final
 from kubelet.cgroups import NoCgroups
 from kubelet.config import KubeletConfig
 from kubelet.environment import Sources
-from kubelet.kubelet import Kubelet, Surroundings
+from kubelet.kubelet import Kubelet, Surroundings, Watches
 from kubelet.node_status import Capacity, NodeIdentity, machine_memory
 from kubelet.probing import Outcome, Prober, Target
 from kubelet.runtime_fake import FakeRuntime
@@ -89,7 +89,7 @@ def simulated_names(config: KubeletConfig) -> list[str]:
     return [f"{config.simulated_name_prefix}{number}" for number in range(config.simulated_nodes)]
 
 
-def simulated_kubelet(config: KubeletConfig, identity: NodeIdentity, client: Client, watches: SharedWatches) -> Kubelet:
+def simulated_kubelet(config: KubeletConfig, identity: NodeIdentity, client: Client, watches: Watches) -> Kubelet:
     """One node."""
     own = config.model_copy(update={"root_dir": f"{config.root_dir}/{identity.name}", "pod_manifest_path": ""})
     around = Surroundings(
@@ -105,12 +105,12 @@ def simulated_kubelet(config: KubeletConfig, identity: NodeIdentity, client: Cli
     return Kubelet(own, replace(identity, runtime_version="fake://0.1.0"), around)
 
 
-def _addresses(name: str, watches: SharedWatches) -> Callable[[], str]:
+def _addresses(name: str, watches: Watches) -> Callable[[], str]:
     """Addresses out of the node's pod CIDR, round and round."""
     numbers = itertools.count(2)
     number = zlib.crc32(name.encode())
     fallback = f"10.{128 + (number >> 8) % 128}.{number % 256}.0/24"  # until somebody gives the node a pod CIDR
-    shown = watches.watch(NODES)
+    shown = watches.watch(NODES, field_selector=f"metadata.name={name}")
 
     def next_ip() -> str:
         cidr = nodes.pod_cidr_of(shown.get(ObjectKey("", name)) or {}) or fallback

@@ -3,6 +3,8 @@
 `Runtime` is what the rest of the kubelet asks for; `CriClient` is the real one, `kubelet.runtime_fake` the other.
 """
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -102,6 +104,8 @@ class CriClient:
         options += [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
         self._channel = grpc.aio.insecure_channel(target, options=options)
         self._calls: dict[str, Callable[..., Any]] = {}
+        # The runtime forks for each of these: beyond a few at a time all of them only get slower.
+        self._forking = asyncio.Semaphore(2 * (os.cpu_count() or 1) + 2)
 
     async def close(self) -> None:
         """Drop the connection."""
@@ -132,11 +136,14 @@ class CriClient:
     async def run_sandbox(self, config: api.PodSandboxConfig, handler: str = "") -> str:
         """Make the pod's network and its pause container; returns the sandbox's id."""
         request = api.RunPodSandboxRequest(config=config, runtime_handler=handler)
-        return (await self._call(_RUNTIME + "RunPodSandbox", request, api.RunPodSandboxResponse, 240)).pod_sandbox_id
+        async with self._forking:
+            answer = await self._call(_RUNTIME + "RunPodSandbox", request, api.RunPodSandboxResponse, 240)
+        return answer.pod_sandbox_id
 
     async def stop_sandbox(self, sandbox_id: str) -> None:
         """Stop what still runs in it and give its network back."""
-        await self._call(_RUNTIME + "StopPodSandbox", api.SandboxId(pod_sandbox_id=sandbox_id), api.Empty)
+        async with self._forking:
+            await self._call(_RUNTIME + "StopPodSandbox", api.SandboxId(pod_sandbox_id=sandbox_id), api.Empty)
 
     async def remove_sandbox(self, sandbox_id: str) -> None:
         """Forget the sandbox and its containers; a running one is killed."""
@@ -163,7 +170,8 @@ class CriClient:
 
     async def start_container(self, container_id: str) -> None:
         """Start a created container."""
-        await self._call(_RUNTIME + "StartContainer", api.ContainerId(container_id=container_id), api.Empty)
+        async with self._forking:
+            await self._call(_RUNTIME + "StartContainer", api.ContainerId(container_id=container_id), api.Empty)
 
     async def stop_container(self, container_id: str, grace_seconds: int) -> None:
         """TERM, wait at most that long, KILL."""
