@@ -1,8 +1,38 @@
 """The flags of `python -m apiserver`: upstream's names and defaults. What they make is put together in `__main__`."""
 
-from typing import Final
+import ipaddress
+from typing import Annotated, Final
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+
+_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 0.000001}
+
+
+def seconds(duration: str) -> float:
+    """A Go duration (`1m30s`, `0`) in seconds; raises ValueError."""
+    rest, total = duration.strip(), 0.0
+    if rest in ("0", ""):
+        return 0.0
+    while rest:
+        digits = len(rest) - len(rest.lstrip("0123456789."))
+        letters = len(rest[digits:]) - len(rest[digits:].lstrip("hmsu"))
+        unit = rest[digits : digits + letters]
+        if not digits or unit not in _UNITS:
+            raise ValueError(f'invalid duration "{duration}"')
+        total += float(rest[:digits]) * _UNITS[unit]
+        rest = rest[digits + letters :]
+    return total
+
+
+def _address(text: str) -> str:
+    if text:
+        ipaddress.ip_address(text)
+    return text
+
+
+#: a Go duration on the command line, seconds in here
+Seconds = Annotated[float, BeforeValidator(seconds)]
+Address = Annotated[str, AfterValidator(_address)]
 
 
 class Config(BaseModel):
@@ -14,20 +44,22 @@ class Config(BaseModel):
     etcd_certfile: str = Field("", description="client certificate for etcd")
     etcd_keyfile: str = Field("", description="key of the client certificate for etcd")
     etcd_prefix: str = Field("/registry", description="where all keys lie; only /registry is supported")
-    etcd_compaction_interval: str = Field("5m", description="how often old revisions are compacted; 0 turns it off")
-    event_ttl: str = Field("1h", description="how long events are kept")
+    etcd_compaction_interval: Seconds = Field(
+        300.0, description="how often old revisions are compacted; 0 turns it off"
+    )
+    event_ttl: Seconds = Field(3600.0, description="how long events are kept")
     # serving
-    bind_address: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - upstream's default
+    bind_address: Address = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - upstream's default
     secure_port: int = Field(6443, description="port to listen on")
-    advertise_address: str = Field("", description="address other members reach this server at")
+    advertise_address: Address = Field("", description="address other members reach this server at")
     external_hostname: str = Field("", description="host name for addresses in discovery documents")
     cert_dir: str = Field("/var/run/kubernetes", description="where a self-signed certificate is made if none is given")
     tls_cert_file: str = Field("", description="serving certificate, PEM")
     tls_private_key_file: str = Field("", description="key of the serving certificate, PEM")
-    request_timeout: str = Field("1m0s", description="deadline of requests that are not long-running")
+    request_timeout: Seconds = Field(60.0, description="deadline of requests that are not long-running")
     max_requests_inflight: int = Field(400, description="reading requests at a time; 0: no limit")
     max_mutating_requests_inflight: int = Field(200, description="changing requests at a time; 0: no limit")
-    shutdown_delay_duration: str = Field("0s", description="how long to go on serving, not ready, before the end")
+    shutdown_delay_duration: Seconds = Field(0.0, description="how long to go on serving, not ready, before the end")
     v: int = Field(0, description="verbosity of the log")
     # authentication
     client_ca_file: str = Field("", description="CA whose client certificates are believed")
@@ -46,7 +78,6 @@ class Config(BaseModel):
     # admission and kinds
     enable_admission_plugins: list[str] = Field(default_factory=list, description="plugins besides the default ones")
     disable_admission_plugins: list[str] = Field(default_factory=list, description="default plugins to leave out")
-    allow_privileged: bool = Field(True, description="pods may be privileged")
     service_cluster_ip_range: str = Field("10.0.0.0/24", description="where cluster IPs come from")
     service_node_port_range: str = Field("30000-32767", description="where node ports come from")
     # kubelets
@@ -64,6 +95,7 @@ class Config(BaseModel):
 NO_EFFECT: Final = frozenset(
     (
         "aggregator-reject-forwarding-redirects",
+        "allow-privileged",
         "apiserver-count",
         "audit-log-maxage",
         "audit-log-maxbackup",
@@ -117,21 +149,3 @@ NO_EFFECT: Final = frozenset(
         "watch-cache-sizes",
     )
 )
-
-_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 0.000001}
-
-
-def seconds(duration: str) -> float:
-    """A Go duration (`1m30s`, `0`) in seconds; raises ValueError."""
-    rest, total = duration.strip(), 0.0
-    if rest in ("0", ""):
-        return 0.0
-    while rest:
-        digits = len(rest) - len(rest.lstrip("0123456789."))
-        letters = len(rest[digits:]) - len(rest[digits:].lstrip("hmsu"))
-        unit = rest[digits : digits + letters]
-        if not digits or unit not in _UNITS:
-            raise ValueError(f'invalid duration "{duration}"')
-        total += float(rest[:digits]) * _UNITS[unit]
-        rest = rest[digits + letters :]
-    return total

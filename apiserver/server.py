@@ -6,7 +6,7 @@ import ipaddress
 import logging
 import socket
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -23,7 +23,7 @@ from apiserver.authz.attributes import Authorizer, RuleLister
 from apiserver.authz.authorizer import AlwaysAllow, AlwaysDeny, Masters, Union
 from apiserver.authz.node import NodeAuthorizer, NodeGraph
 from apiserver.bootstrap import Bootstrap, ServiceAddress, service_ip
-from apiserver.config import Config, seconds
+from apiserver.config import Config
 from apiserver.discovery import Discovery
 from apiserver.filters.in_flight import Limits
 from apiserver.following import Apply, Follower
@@ -37,6 +37,7 @@ from apiserver.openapi import OpenAPI
 from apiserver.pages import Pages
 from apiserver.registry.allocators import Allocators, IPAllocator, IPNetwork, PortAllocator
 from apiserver.registry.registry import Registry
+from apiserver.registry.resource import Resource
 from apiserver.registry.store import Store
 from apiserver.resources import RESOURCES
 from apiserver.storage import etcd
@@ -116,9 +117,8 @@ async def serve(config: Config) -> None:
     async with etcd.connected(servers) as storage, asyncio.TaskGroup() as group:
         lookups = Lookups()
         registry = create_registry(config, Cacher(storage), lookups)
-        interval = seconds(config.etcd_compaction_interval)
-        if interval:
-            group.create_task(compact_regularly(storage, interval), name="compaction")
+        if config.etcd_compaction_interval:
+            group.create_task(compact_regularly(storage, config.etcd_compaction_interval), name="compaction")
         async with registry.running():
             await _run(config, registry, lookups, group)
         raise asyncio.CancelledError  # the group's tasks run for ever: end them
@@ -130,7 +130,7 @@ def create_registry(config: Config, cacher: Cacher, lookups: Lookups) -> Registr
     allocators = Allocators(IPAllocator(cacher.storage, network), PortAllocator(cacher.storage, *ports))
     grants = EscalationCheck(lambda: lookups.authorizer, lambda: lookups.rbac)
     chain = Chain([*(plugin() for plugin in _plugins(config)), grants], lookups)
-    lookups.registry = Registry(cacher, RESOURCES, admission=chain, allocators=allocators)
+    lookups.registry = Registry(cacher, _rows(config), admission=chain, allocators=allocators)
     return lookups.registry
 
 
@@ -154,7 +154,7 @@ async def _run(config: Config, registry: Registry, lookups: Lookups, group: asyn
         async with Listener(application, tls_context).serving(config.bind_address, config.secure_port) as port:
             logger.info("serving on https://%s:%d", config.bind_address, port)
             group.create_task(_publish(config, bootstrap, registry.cacher.storage, port), name="kubernetes service")
-            await _until_stopped(health, seconds(config.shutdown_delay_duration))
+            await _until_stopped(health, config.shutdown_delay_duration)
     finally:
         await kubelets.close()
 
@@ -270,9 +270,7 @@ def create_parts(
         issuer = _issuer_documents(config, access)
     rows = [*RESOURCES, *reviews.RESOURCES, *binding.RESOURCES]
     pages = Pages(Discovery(rows, advertised_host(config)), health, OpenAPI(rows), issuer)
-    limits = Limits(
-        config.max_requests_inflight, config.max_mutating_requests_inflight, seconds(config.request_timeout)
-    )
+    limits = Limits(config.max_requests_inflight, config.max_mutating_requests_inflight, config.request_timeout)
     return Parts(registry, pages, access.authenticator, access.authorizer, special, limits)
 
 
@@ -354,6 +352,12 @@ def _plugins(config: Config) -> list[type[Plugin]]:
     wanted = {plugin.name for plugin in admission.PLUGINS} | set(config.enable_admission_plugins)
     wanted -= set(config.disable_admission_plugins)
     return [plugin for name, plugin in by_name.items() if name in wanted]
+
+
+def _rows(config: Config) -> list[Resource]:
+    """The built-in rows; events live as long as the flag says."""
+    ttl = int(config.event_ttl)
+    return [replace(row, ttl_seconds=ttl) if row.kind == kinds.EVENTS else row for row in RESOURCES]
 
 
 def _service_ranges(config: Config) -> tuple[IPNetwork, tuple[int, int]]:

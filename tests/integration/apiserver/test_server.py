@@ -4,6 +4,8 @@ import asyncio
 import json
 import signal
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.apiserver_process import ApiserverProcess, start_apiserver, tls_context
+from tests.integration.apiserver_process import ROOT, ApiserverProcess, start_apiserver, tls_context
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
@@ -158,6 +160,37 @@ def test_sigterm_ends_watches_and_exits_in_order(lonely: ApiserverProcess) -> No
             assert time.monotonic() - started < 5
             with suppress(httpx.TransportError):  # the end of a watch may be a reset
                 watch.read()
+
+
+def test_watches_of_clients_that_vanish_are_given_up(server: ApiserverProcess) -> None:
+    def long_running(admin: httpx.Client) -> float:
+        lines = admin.get("/metrics").text.splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith("apiserver_longrunning_requests "))
+
+    with server.client() as admin:
+        before = long_running(admin)
+        clients = [server.client() for _ in range(10)]
+        for client in clients:
+            request = client.build_request("GET", "/api/v1/configmaps?watch=true")
+            assert client.send(request, stream=True).status_code == 200
+        assert long_running(admin) == before + 10
+        for client in clients:
+            client.close()
+        deadline = time.monotonic() + 5
+        while long_running(admin) > before and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert long_running(admin) == before
+
+
+def test_a_wrong_flag_is_named(server: ApiserverProcess) -> None:
+    for flag, word in (
+        ("--etcd-server=x", "did you mean --etcd-servers?"),
+        ("--request-timeout=5", "invalid duration"),
+    ):
+        command = [sys.executable, "-m", "apiserver", "--etcd-servers", server.etcd.url, flag]
+        found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30, check=False)
+        assert found.returncode == 2
+        assert word in found.stderr
 
 
 def test_it_outlives_etcd_and_says_so(lonely: ApiserverProcess) -> None:
