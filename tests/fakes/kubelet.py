@@ -46,6 +46,8 @@ class FakeKubelet:
                 )
             elif path.startswith("/containerLogs/"):
                 await self._log(writer, follows="follow=true" in path)
+            elif path.startswith("/healthz"):
+                writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\nx-kubelet: yes\r\ncontent-length: 2\r\n\r\nok")
             else:
                 await self._tunnel(reader, writer, head)
         except (ConnectionError, asyncio.IncompleteReadError):

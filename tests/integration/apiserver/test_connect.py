@@ -159,3 +159,10 @@ async def test_a_kubelet_that_is_down_is_told_as_upstream_tells_it(server: Apise
     answer = await get(server, f"{PODS}/stranded/log")
     assert answer.status_code == 500
     assert "connect: connection refused" in answer.json()["message"]
+
+
+async def test_a_nodes_own_pages_are_proxied(server: ApiserverProcess, kubelet: FakeKubelet) -> None:
+    answer = await get(server, "/api/v1/nodes/talker/proxy/healthz?verbose=1")
+    assert (answer.status_code, answer.text, answer.headers["x-kubelet"]) == (200, "ok", "yes")
+    assert kubelet.heads[-1].startswith("GET /healthz?verbose=1 HTTP/1.1")
+    assert "Bearer" not in kubelet.heads[-1]
