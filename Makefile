@@ -26,7 +26,7 @@ lint: setup
 test:
 	@scripts/setup.sh --tests
 	@$(MAKE) --no-print-directory lint
-	.venv/bin/pytest
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/pytest
 
 format: setup
 	.venv/bin/ruff check --fix .

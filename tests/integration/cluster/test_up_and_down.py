@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster import api, control, processes
+from cluster import api, control, images, processes
 from cluster import config as config_module
 from cluster.config import ClusterConfig, Layout
+from cluster.images import BUSYBOX, Image
 from tests.integration.cluster.machine_state import MachineState, difference, look
+from tests.integration.cluster.registry import Registry
 
 ROOT = Path(__file__).parents[3]
 MANIFEST = """
@@ -115,6 +117,32 @@ def test_two_clusters_live_side_by_side_and_one_goes_without_the_other(cluster: 
     finally:
         other.skiff("down", "--purge")
     assert all(state.state == "ready" for state in control.states(cluster.layout))
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    made = Registry(tmp_path / "registry")
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.mark.timeout(300)
+def test_nodes_pull_from_a_mirror_on_this_machines_loopback(
+    cluster: Cluster, registry: Registry, tmp_path: Path
+) -> None:
+    content = tmp_path / "content"
+    content.mkdir()
+    (content / "word").write_text("pulled\n")
+    image = Image("pushed", directories=(content,), packages=BUSYBOX, command=("sleep", "1000"))
+    images.build(image, tmp_path / "pushed.tar")
+    registry.push(tmp_path / "pushed.tar", "team/app", "1.0")
+    cluster.skiff("up", "--nodes", "1", "--registry-mirror", registry.url)
+    pod = MANIFEST.replace("skiff.local/busybox:1", "registry.example/team/app:1.0")
+    cluster.skiff("apply", "-f", "-", stdin=pod)
+    cluster.skiff("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s")
+    assert cluster.skiff("exec", "sleeper", "--", "cat", "/word") == "pulled\n"
+    assert "/v2/team/app/manifests/1.0" in registry.requests()
 
 
 @pytest.mark.timeout(300)
