@@ -50,7 +50,7 @@ from machinery.aio.clock import REAL, Clock
 
 logger = logging.getLogger(__name__)
 
-_PAGE: Final = 1000
+_PAGE: Final = 1000  # keys; a smaller page would make etcd count the prefix more often
 #: how long a read waits for a revision the cache has not seen, seconds (upstream: blockTimeout)
 WAIT_SECONDS: Final = 3.0
 

@@ -63,6 +63,7 @@ T = TypeVar("T")
 
 #: how long one attempt may take, and all attempts of one operation together, seconds
 ATTEMPT_SECONDS: Final = 5.0
+PAGE_SECONDS: Final = 30.0  # of a range, which may be hundreds of megabytes
 OPERATION_SECONDS: Final = 10.0
 #: a member cut off from the others ends our watch instead of keeping silent
 _HAS_LEADER: Final = (("hasleader", "true"),)
@@ -96,7 +97,7 @@ class Etcd:
             revision=revision,
         )
         try:
-            reply = await self._repeat(lambda: self._attempt(lambda member: member.kv.Range, request))
+            reply = await self._repeat(lambda: self._attempt(lambda member: member.kv.Range, request, PAGE_SECONDS))
         except FutureRevision as problem:
             raise FutureRevision(revision, await self.current_revision()) from problem
         items = [_key_value(item) for item in reply.kvs]
@@ -274,10 +275,10 @@ class Etcd:
 
     # how requests are made
 
-    async def _attempt(self, method: Callable[[Member], Any], request: Any) -> Any:
+    async def _attempt(self, method: Callable[[Member], Any], request: Any, seconds: float | None = None) -> Any:
         member = self._channels.member()
         try:
-            reply = await method(member)(request, timeout=ATTEMPT_SECONDS)
+            reply = await method(member)(request, timeout=seconds or ATTEMPT_SECONDS)
         except grpc.aio.AioRpcError as problem:
             error = translated(problem)
             if isinstance(error, Unavailable):

@@ -6,9 +6,16 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from apiserver.storage import etcd as module
 from apiserver.storage.channels import Endpoints
 from apiserver.storage.etcd import Etcd, connected
 from tests.integration.etcd import EtcdProcess, start_etcd
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine busy with other tests takes its time to bring etcd back."""
+    monkeypatch.setattr(module, "OPERATION_SECONDS", 60.0)
 
 
 @pytest.fixture
