@@ -53,6 +53,7 @@ _HEALTH_SECONDS: Final = 5.0
 _SWEEP_SECONDS: Final = 15.0
 _IMAGE_SECONDS: Final = 300.0
 _EVICTION_SECONDS: Final = 10.0
+_MIRROR_SECONDS: Final = 2.0
 
 
 class Watches(Protocol):
@@ -227,7 +228,8 @@ class Kubelet:
         group.create_task(self.pleg.run_relist(), name="relist")
         if self._static is not None:
             period = seconds_of(self.config.file_check_frequency)
-            group.create_task(every(period, "static pods", self._sync_static), name="static pods")
+            group.create_task(every(period, "static pods", self._read_static), name="static pods")
+            group.create_task(every(_MIRROR_SECONDS, "mirror pods", self._sync_mirrors), name="mirror pods")
         await self._around.informers.wait_for_sync()
         group.create_task(every(_SWEEP_SECONDS, "housekeeping", self._sweep), name="housekeeping")
         if self._around.host_pods:
@@ -284,11 +286,13 @@ class Kubelet:
         except RuntimeProblem as problem:
             logger.debug("housekeeping: %s", problem)
 
-    async def _sync_static(self) -> None:
-        if self._static is not None and self._mirrors is not None:
+    async def _read_static(self) -> None:
+        if self._static is not None:
             self._static.read()
-            if self._shown() is not None:
-                await self._mirrors.sync()
+
+    async def _sync_mirrors(self) -> None:
+        if self._mirrors is not None and self._shown() is not None:
+            await self._mirrors.sync()
 
     def _mirror_of(self, pod: Json) -> Json | None:
         return self._mirrors.status_target(pod) if self._mirrors is not None else None

@@ -36,6 +36,7 @@ class StatusSink(Protocol):
     """Who compares what the API server shows."""
 
     def seen(self, pod: Json) -> None: ...
+    def recheck(self, uid: str) -> None: ...
 
 
 class ApiSource:
@@ -48,6 +49,8 @@ class ApiSource:
 
     def on_change(self, old: Json | None, new: Json | None) -> None:
         """An informer's handler."""
+        if new is not None and pods.is_static(new):
+            self._statuses.recheck(meta.annotations_of(new)[pods.MIRROR_ANNOTATION])
         if old is not None and not self._is_ours(old):
             old = None
         if new is not None and not self._is_ours(new):
@@ -107,7 +110,7 @@ def static_pod(document: Json, node_name: str) -> Json:
     digest = hashlib.md5(codec.dumps([node_name, document]), usedforsecurity=False).hexdigest()
     metadata["name"] = f"{metadata['name']}-{node_name}"
     metadata["namespace"] = metadata.get("namespace") or "default"
-    metadata["uid"] = metadata.get("uid") or digest
+    metadata["uid"] = digest  # a uid in the manifest is not kept: mirrors are matched by the hash
     metadata["annotations"] = {**(metadata.get("annotations") or {}), _SOURCE: "file", _HASH: digest}
     spec = pod["spec"]
     spec["nodeName"] = node_name

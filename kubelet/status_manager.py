@@ -78,6 +78,11 @@ class StatusManager:
         if (status is not None and _differs(pod, status)) or (uid in self._off_the_node and meta.is_being_deleted(pod)):
             self._queue.add(uid)
 
+    def recheck(self, uid: str) -> None:
+        """The mirror of a static pod has changed."""
+        if uid in self._statuses:
+            self._queue.add(uid)
+
     def forget(self, uid: str) -> None:
         """The API object is gone."""
         self._pods.pop(uid, None)
@@ -108,7 +113,7 @@ class StatusManager:
     async def _write(self, uid: str) -> None:
         pod = self._pods.get(uid)
         if pod is not None and not meta.resource_version_of(pod):
-            pod = self._mirror_of(pod)
+            pod = self._mirror_of(pod)  # a static pod's; without one yet, `recheck` comes when it appears
         if pod is None:
             return
         status = self._statuses.get(uid)

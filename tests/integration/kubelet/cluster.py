@@ -27,20 +27,28 @@ class Cluster:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.folder = machine.folder / "cluster"
-        self.folder.mkdir()
+        self.folder.mkdir(exist_ok=True)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def up(self) -> None:
         """Keys, etcd, API server, kubelet."""
-        self._write_keys()
+        self.write_keys()
         self.start_etcd()
         self.start_api()
         self.start_kubelet()
+
+    def apply_defaults(self) -> None:
+        """What the controller manager would make in a namespace."""
+        where = {"namespace": "default"}
+        self.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", **where}})
+        root = {"name": "kube-root-ca.crt", **where}
+        self.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": root, "data": {"ca.crt": "x"}})
 
     def down(self) -> None:
         """End all of them, the kubelet first."""
         for name in ("kubelet", "apiserver", "etcd"):
             self.stop(name)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def start_etcd(self) -> None:
         url, peer = f"http://127.0.0.1:{ETCD_PORT}", f"http://127.0.0.1:{ETCD_PEER_PORT}"
@@ -155,7 +163,8 @@ class Cluster:
                 cwd=Path(__file__).parents[3],
             )
 
-    def _write_keys(self) -> None:
+    def write_keys(self) -> None:
+        """A CA and what it signs, tokens, kubeconfigs."""
         ca = tls.create_ca("skiff-test")
         (self.folder / "ca.crt").write_bytes(ca.cert_pem())
         server = tls.CertRequest("server", hosts=("127.0.0.1", "localhost", NODE), server=True)

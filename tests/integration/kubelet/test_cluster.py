@@ -19,11 +19,7 @@ def cluster(machine: Machine) -> Iterator[Cluster]:
     cluster = Cluster(machine)
     try:
         cluster.up()
-        cluster.apply(
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}}
-        )
-        root = {"name": "kube-root-ca.crt", "namespace": "default"}
-        cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": root, "data": {"ca.crt": "x"}})
+        cluster.apply_defaults()
         cluster.until(lambda: ready_condition(cluster.get("node", NODE)).get("status") == "True")
         yield cluster
     finally:
