@@ -59,6 +59,7 @@ def test_a_rolling_update_loses_no_request(web: Web, address: str) -> None:
         web("rollout", "restart", "deployment/web")
         web.wait_until_available()
         web.wait_for_pods(3)
+        eventually(lambda: web.pods_and_those_that_end() == 3, "the old pods to be gone")
     assert not web.uids() & before
     assert visitor.failures == []
     assert visitor.successes > 50

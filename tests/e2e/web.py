@@ -66,6 +66,10 @@ class Web:
         items = self.client.json("-n", self.namespace, "get", "pods")["items"]
         return [pod for pod in items if not meta.is_being_deleted(pod)]
 
+    def pods_and_those_that_end(self) -> int:
+        """How many pods there are, those being deleted too."""
+        return len(self.client.json("-n", self.namespace, "get", "pods")["items"])
+
     def ready_pods(self) -> list[Json]:
         """Pods that serve."""
         return [pod for pod in self.pods() if pods.is_ready(pod)]
