@@ -47,6 +47,8 @@ COMMANDS: Final[dict[str, Entry]] = {
     "apply": Entry("kubectl.commands.apply", BASIC, "Make objects be as files say"),
     "create": Entry("kubectl.commands.create", BASIC, "Create objects from files or from flags"),
     "delete": Entry("kubectl.commands.delete", BASIC, "Delete objects by file, name or selector"),
+    "run": Entry("kubectl.commands.run", APPS, "Run an image in a pod"),
+    "expose": Entry("kubectl.commands.expose", APPS, "Make a Service for a workload"),
     "scale": Entry("kubectl.commands.scale", APPS, "Set the number of replicas"),
     "rollout": Entry("kubectl.commands.rollout", APPS, "Watch, restart, undo and pause rollouts"),
     "wait": Entry("kubectl.commands.wait", APPS, "Wait for a condition"),
@@ -54,6 +56,7 @@ COMMANDS: Final[dict[str, Entry]] = {
         "kubectl.commands.logs", DEBUG, "Show the log of a container, or of a component of the local cluster"
     ),
     "exec": Entry("kubectl.commands.exec", DEBUG, "Run a command in a container"),
+    "port-forward": Entry("kubectl.commands.port_forward", DEBUG, "Forward local ports to a pod"),
     "label": Entry("kubectl.commands.label", SETTINGS, "Change labels"),
     "annotate": Entry("kubectl.commands.annotate", SETTINGS, "Change annotations"),
     "patch": Entry("kubectl.commands.patch", SETTINGS, "Change fields by a patch"),

@@ -13,6 +13,7 @@ import termios
 import threading
 import tty
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
@@ -24,8 +25,8 @@ from kubectl.session import Session
 from machinery.api import codec, errors
 from machinery.api.codec import Json
 
-_V5: Final = "v5.channel.k8s.io"
-_V4: Final = "v4.channel.k8s.io"
+V5: Final = "v5.channel.k8s.io"
+V4: Final = "v4.channel.k8s.io"
 _STDIN, _STDOUT, _STDERR, _OUTCOME, _RESIZE, _CLOSE = 0, 1, 2, 3, 4, 255
 _CHUNK: Final = 32 * 1024
 
@@ -45,28 +46,34 @@ class Wiring:
 
 async def connect(session: Session, path: str, params: list[tuple[str, str]], wiring: Wiring) -> int:
     """Run until the other side is done; gives the command's exit code; raises CliError or StatusError."""
-    client = await session.client()
-    config = client.config
-    query = urlencode([*params, *wiring.params().items()])
-    url = f"{config.server.replace('http', 'ws', 1)}{path}?{query}"
+    async with open_socket(session, path, [*params, *wiring.params().items()], (V5, V4)) as socket:
+        return await _Terminal(socket, wiring).run()
+
+
+@asynccontextmanager
+async def open_socket(
+    session: Session, path: str, params: list[tuple[str, str]], protocols: tuple[str, ...]
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A WebSocket to the API server; raises CliError when it cannot be reached, StatusError when it refuses."""
+    config = (await session.client()).config
+    url = f"{config.server.replace('http', 'ws', 1)}{path}?{urlencode(params)}"
     async with aiohttp.ClientSession() as http:
         try:
             socket = await http.ws_connect(
                 url,
-                protocols=(_V5, _V4),
+                protocols=protocols,
                 headers=_headers(config.bearer_token(), config.impersonate),
                 ssl=config.ssl_context() or True,
                 max_msg_size=0,
                 heartbeat=30,
             )
         except aiohttp.WSServerHandshakeError as problem:
-            raise errors.from_status(
-                {"message": f"unable to upgrade connection: {problem.message}"}, problem.status
-            ) from problem
+            status = {"message": f"unable to upgrade connection: {problem.message}"}
+            raise errors.from_status(status, problem.status) from problem
         except aiohttp.ClientConnectionError as problem:
             raise CliError(refused(config.server), bare=True) from problem
         async with socket:
-            return await _Terminal(socket, wiring).run()
+            yield socket
 
 
 def _headers(token: str, user: str) -> Mapping[str, str]:
@@ -109,7 +116,7 @@ class _Terminal:
     async def _send_input(self) -> None:
         async for data in _input():
             await self._socket.send_bytes(bytes([_STDIN]) + data)
-        if self._socket.protocol == _V5:
+        if self._socket.protocol == V5:
             await self._socket.send_bytes(bytes([_CLOSE, _STDIN]))
 
     async def _send_sizes(self) -> None:

@@ -5,6 +5,7 @@ Upstream: kubectl/pkg/cmd/logs/logs.go. Component logs are `cluster`'s; only the
 
 import asyncio
 import importlib
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,8 +32,10 @@ class Stream:
 async def run(session: Session, args: Args) -> int | None:
     """Print the logs that are asked for, one after the other, or, with -f, as they come."""
     if _is_component(args):
+        # It reads a file without end and without the event loop, whose handler would swallow the first Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         module = importlib.import_module("cluster.commands")
-        await asyncio.to_thread(module.component_logs, args.words[0], args.on("follow"), args.number("tail"))
+        module.component_logs(args.words[0], args.on("follow"), args.number("tail"))
         return None
     _check(args)
     streams = await _streams(session, args)

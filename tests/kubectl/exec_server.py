@@ -1,4 +1,4 @@
-"""As much of an API server as `exec` needs: one pod, and a command that answers over a real WebSocket."""
+"""As much of an API server as `exec` and `port-forward` need: one pod that answers over a real WebSocket."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +14,7 @@ POD: Json = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"name": "web", "namespace": "default"},
-    "spec": {"containers": [{"name": "main"}]},
+    "spec": {"containers": [{"name": "main", "ports": [{"name": "http", "containerPort": 80}]}]},
     "status": {"phase": "Running"},
 }
 PODS: Json = {"name": "pods", "singularName": "pod", "namespaced": True, "kind": "Pod", "verbs": ["get"]}
@@ -42,6 +42,7 @@ class ExecServer:
         for path, answer in answers.items():
             app.router.add_get(path, _answering(answer))
         app.router.add_get("/api/v1/namespaces/default/pods/web/exec", self._exec)
+        app.router.add_get("/api/v1/namespaces/default/pods/web/portforward", self._forward)
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -62,6 +63,19 @@ class ExecServer:
         await socket.send_bytes(b"\x02" + b"done\n")
         await socket.send_bytes(b"\x03" + codec.dumps(self._outcome()))
         await socket.close()
+        return socket
+
+    async def _forward(self, request: web.Request) -> web.WebSocketResponse:
+        self.queries.append(list(request.query.items()))
+        socket = web.WebSocketResponse(protocols=self.protocols)
+        await socket.prepare(request)
+        for channel in (b"\x00", b"\x01"):
+            await socket.send_bytes(channel + int(request.query["ports"]).to_bytes(2, "little"))
+        async for message in socket:
+            if message.data[1:] == b"break":
+                await socket.send_bytes(b"\x01it broke")
+            else:
+                await socket.send_bytes(b"\x00" + message.data[1:].upper())
         return socket
 
     async def _echo(self, socket: web.WebSocketResponse) -> None:

@@ -100,6 +100,10 @@ wait --for=foo pod/pod-1
 logs nope
 logs pod-1 -c nope
 exec pod-1 ls
+run x --image=busybox --env=A=b --port=80 --dry-run=client -o yaml -- a b
+expose deploy web --port=80 --target-port=http --dry-run=client -o yaml
+expose deploy nope --port=80
+port-forward nope 80
 exec nope -- ls
 apply -f nope.yaml
 apply -f objects.yaml
