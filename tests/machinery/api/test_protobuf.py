@@ -247,6 +247,15 @@ def test_envelopes_in_envelopes_end_somewhere() -> None:
         protobuf.decode(data)
 
 
+def test_a_body_of_ever_so_many_values_is_refused() -> None:
+    containers = msg((2, b"")) * (protobuf.MAX_VALUES + 1)
+    with pytest.raises(ValueError, match="more than 500000 values"):
+        protobuf.decode(body("v1", "Pod", (2, containers)))
+    packed = msg((14, msg((4, b"\x01" * protobuf.MAX_VALUES))))
+    with pytest.raises(ValueError, match="more than 500000 values"):
+        protobuf.decode(body("v1", "Pod", (2, packed)))
+
+
 def test_every_kind_there_is_can_be_read() -> None:
     assert [kind for kind in kinds.ALL if not protobuf.knows(kind.api_version, kind.kind)] == []
     assert not protobuf.knows("example.com/v1", "Gadget")
