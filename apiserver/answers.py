@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
+from apiserver import compression
 from apiserver.filters import exchange
 from apiserver.filters.exchange import Scope, Send
 from apiserver.filters.request_info import is_long_running
@@ -16,12 +18,14 @@ from machinery.api.errors import InternalError, StatusError
 
 logger = logging.getLogger(__name__)
 
+Headers = list[tuple[bytes, bytes]]
+
 _CACHE: Final = (b"cache-control", b"no-cache, private")
 
 
 def status_response(error: StatusError) -> Response:
     """The answer an error stands for, with Retry-After and WWW-Authenticate where they belong."""
-    headers: list[tuple[bytes, bytes]] = []
+    headers: Headers = []
     seconds = (error.details or {}).get("retryAfterSeconds")
     if seconds:
         headers.append((b"retry-after", str(seconds).encode()))
@@ -41,12 +45,26 @@ async def write_status(scope: Scope, send: Send, error: StatusError) -> None:
 
 async def write(scope: Scope, send: Send, answer: Answer, warnings: Iterable[str]) -> None:
     """Send an answer; `warnings` become Warning headers."""
-    exchange.of(scope).status = answer.status
+    trip = exchange.of(scope)
+    trip.status = answer.status
     headers = [(b"content-type", answer.content_type.encode()), _CACHE, *answer.headers]
     headers += [(b"warning", _warning(text)) for text in warnings]
-    if not isinstance(answer, Response):
-        await _stream(scope, send, answer, headers)
-        return
+    if isinstance(answer, Response):
+        if len(answer.body) >= compression.THRESHOLD and _takes_gzip(scope):
+            headers += compression.HEADERS
+            answer = replace(answer, body=await compression.compress(answer.body))
+        await _whole(scope, send, answer, headers)
+    elif is_long_running(trip.info):
+        await _stream(scope, send, answer, headers, endless=True)
+    else:
+        await _sized(scope, send, answer, headers)
+
+
+def _takes_gzip(scope: Scope) -> bool:
+    return compression.is_accepted(exchange.of(scope).headers.get("accept-encoding", ""))
+
+
+async def _whole(scope: Scope, send: Send, answer: Response, headers: Headers) -> None:
     connection: Connection | None = (scope.get("extensions") or {}).get("skiff")
     if connection is not None and connection.respond(scope, answer.status, headers, answer.body):
         return
@@ -55,11 +73,39 @@ async def write(scope: Scope, send: Send, answer: Answer, warnings: Iterable[str
     await send({"type": "http.response.body", "body": answer.body})
 
 
-async def _stream(scope: Scope, send: Send, answer: StreamResponse, headers: list[tuple[bytes, bytes]]) -> None:
+async def _sized(scope: Scope, send: Send, answer: StreamResponse, headers: Headers) -> None:
+    """A body that ends: in one piece while it is small, else in chunks, compressed if the client likes."""
+    first: list[bytes] = []
+    size = 0
+    async for chunk in answer.chunks:
+        first.append(chunk)
+        size += len(chunk)
+        if size >= compression.THRESHOLD:
+            break
+    else:
+        await _whole(scope, send, Response(answer.status, b"".join(first)), headers)
+        return
+    chunks = _continued(first, answer)
+    if _takes_gzip(scope):
+        headers += compression.HEADERS
+        chunks = compression.compressed(chunks)
+    await _stream(scope, send, replace(answer, chunks=chunks), headers, endless=False)
+
+
+async def _continued(first: list[bytes], answer: StreamResponse) -> AsyncIterator[bytes]:
+    try:
+        for chunk in first:
+            yield chunk
+        async for chunk in answer.chunks:
+            yield chunk
+    finally:
+        await _close(answer)
+
+
+async def _stream(scope: Scope, send: Send, answer: StreamResponse, headers: Headers, *, endless: bool) -> None:
     connection: Connection | None = (scope.get("extensions") or {}).get("skiff")
     writer = connection.start_chunked(scope, answer.status, headers) if connection is not None else None
     if writer is not None and connection is not None:
-        endless = is_long_running(exchange.of(scope).info)
         await _write_direct(connection, writer, answer, endless=endless)
     else:
         await _send_chunks(send, answer, headers)
@@ -90,7 +136,7 @@ async def _write_direct(connection: Connection, writer: ChunkWriter, answer: Str
         await _close(answer)
 
 
-async def _send_chunks(send: Send, answer: StreamResponse, headers: list[tuple[bytes, bytes]]) -> None:
+async def _send_chunks(send: Send, answer: StreamResponse, headers: Headers) -> None:
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     try:
         async for chunk in answer.chunks:
@@ -117,8 +163,3 @@ def unexpected(problem: Exception) -> StatusError:
     return InternalError(
         f"Internal error occurred: {type(problem).__name__}", {"causes": [{"message": type(problem).__name__}]}
     )
-
-
-def json_response(body: Mapping[str, Any], status: int = 200) -> Response:
-    """A JSON document as an answer."""
-    return Response(status, codec.dumps(body))

@@ -226,3 +226,21 @@ def test_a_client_certificate_of_another_ca_is_nobodys(server: ApiserverProcess)
     assert context.verify_mode is ssl.CERT_REQUIRED
     with httpx.Client(base_url=server.url, verify=context, trust_env=False) as nobody:
         assert nobody.get("/api/v1/nodes").status_code == 403
+
+
+def test_large_lists_are_compressed_for_who_takes_it(server: ApiserverProcess) -> None:
+    with server.client() as admin:
+        path = "/api/v1/namespaces/kube-public/configmaps"
+        for number in range(12):
+            body = {"metadata": {"name": f"large-{number}", "labels": {"size": "large"}}, "data": {"a": "ab" * 10_000}}
+            admin.post(path, json=body).raise_for_status()
+        large = f"{path}?labelSelector=size%3Dlarge"
+        packed = admin.get(large, headers={"accept-encoding": "gzip"})
+        plain = admin.get(large, headers={"accept-encoding": "identity"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert "content-encoding" not in plain.headers
+        assert packed.json()["items"] == plain.json()["items"]
+        assert len(plain.json()["items"]) == 12
+        small = admin.get(f"{path}?labelSelector=size%3Dnone", headers={"accept-encoding": "gzip"})
+        assert small.headers["content-length"] == str(len(small.content))
+        admin.delete(large).raise_for_status()
