@@ -71,8 +71,12 @@ class Recover:
             await self._answer(scope, receive, send)
         finally:
             trip = exchange.of(scope)
+            seconds = time.perf_counter() - started
             if trip.info.is_resource and trip.status:
-                metrics.observe(trip.info, trip.status, time.perf_counter() - started)
+                metrics.observe(trip.info, trip.status, seconds)
+            if logger.isEnabledFor(logging.DEBUG):
+                ask = (trip.method, trip.path, trip.user.name, trip.headers.get("user-agent", ""))
+                logger.debug("%s %s by %s (%s): %d in %.1f ms", *ask, trip.status, seconds * 1000)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

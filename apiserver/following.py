@@ -7,13 +7,12 @@ from collections.abc import Callable
 from apiserver.storage.cacher import Cacher
 from apiserver.storage.collection import Collection, Event
 from apiserver.storage.objects import Entry, Selection
-from machinery.api.codec import Json
 from machinery.api.names import ObjectKey
 
 logger = logging.getLogger(__name__)
 
-#: takes in one change; None: the object is gone
-Apply = Callable[[ObjectKey, Json | None], None]
+#: takes in one change, decoding the object if it must; None: it is gone
+Apply = Callable[[ObjectKey, Entry | None], None]
 
 
 class Follower:
@@ -58,4 +57,4 @@ class Follower:
             self._apply(key, None)
         else:
             self._known.add(key)
-            self._apply(key, entry.decode())
+            self._apply(key, entry)

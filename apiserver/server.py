@@ -199,7 +199,7 @@ def create_access(config: Config, lookups: Lookups) -> Access:
             members.append(index)
             lookups.rbac = index
             access.listers.append(index)
-            access.followed += [(kind, partial(index.apply, kind)) for kind in rbac.WATCHED]
+            access.followed += [(kind, partial(index.follow, kind)) for kind in rbac.WATCHED]
         elif mode == "AlwaysAllow":
             members.append(AlwaysAllow())
             access.listers.append(AlwaysAllow())

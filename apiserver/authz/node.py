@@ -14,6 +14,7 @@ from apiserver.authz.default_roles import rules_of
 from apiserver.authz.rbac import allows, rule_of
 from apiserver.authz.role_tables import NODE_RULES
 from apiserver.request import User
+from apiserver.storage.objects import Entry
 from machinery.api import meta
 from machinery.api.codec import Json
 from machinery.api.names import ObjectKey
@@ -31,20 +32,23 @@ class NodeGraph:
     """Which nodes' pods refer to which objects, kept up to date by changes of pods."""
 
     def __init__(self) -> None:
-        self._pods: dict[ObjectKey, tuple[str, str, frozenset[Reference]]] = {}
+        self._pods: dict[ObjectKey, tuple[int, str, frozenset[Reference]]] = {}
         self._nodes: dict[Reference, Counter[str]] = {}
 
-    def apply(self, key: ObjectKey, pod: Json | None) -> None:
-        """Take in one change of a pod; None: it is gone. What a pod refers to never changes once it is bound."""
-        node = ((pod or {}).get("spec") or {}).get("nodeName") or ""
+    def apply(self, key: ObjectKey, entry: Entry | None) -> None:
+        """Take in one change of a pod; None: it is gone.
+
+        What a pod refers to never changes once it is bound: the many changes of its status are not even decoded.
+        """
+        node = entry.fields.get("spec.nodeName", "") if entry is not None else ""
         known = self._pods.get(key)
-        if known and pod is not None and known[:2] == (meta.uid_of(pod), node) and node:
+        if known and entry is not None and known[:2] == (entry.created, node):
             return
         if known:
             self._forget(key)
-        if pod is not None and node:
-            references = frozenset(references_of(pod))
-            self._pods[key] = (meta.uid_of(pod), node, references)
+        if entry is not None and node:
+            references = frozenset(references_of(entry.decode()))
+            self._pods[key] = (entry.created, node, references)
             for reference in references:
                 self._nodes.setdefault(reference, Counter())[node] += 1
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from apiserver.authz.attributes import ALLOW, Attributes, Decision, Rule
 from apiserver.request import User
+from apiserver.storage.objects import Entry
 from machinery.api import kinds, meta
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
@@ -47,6 +48,10 @@ class RBAC:
         self._bindings: dict[ObjectKey, _Binding] = {}
         self._by_subject: dict[str, dict[ObjectKey, _Binding]] = {}
         self._aggregated: dict[ObjectKey, tuple[Rule, ...]] = {}
+
+    def follow(self, kind: Kind, key: ObjectKey, entry: Entry | None) -> None:
+        """Take in one change as the watch cache has it."""
+        self.apply(kind, key, entry.decode() if entry is not None else None)
 
     def apply(self, kind: Kind, key: ObjectKey, obj: Json | None) -> None:
         """Take in one change of a role or a binding; None: it is gone."""

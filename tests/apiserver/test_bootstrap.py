@@ -14,7 +14,7 @@ from apiserver.registry.strategy import Context
 from apiserver.request import User
 from apiserver.resources import RESOURCES
 from apiserver.storage.cacher import Cacher
-from machinery.api.codec import Json
+from apiserver.storage.objects import Entry
 from machinery.api.names import ObjectKey
 from tests.fakes.storage import MemoryStorage
 
@@ -84,11 +84,11 @@ async def test_members_see_each_other_until_one_leaves() -> None:
 
 async def test_an_index_has_everything_and_then_each_change(registry: Registry) -> None:
     maps = store(registry, "configmaps")
-    seen: dict[ObjectKey, Json | None] = {}
+    seen: dict[ObjectKey, Entry | None] = {}
     changed = asyncio.Event()
 
-    def apply(key: ObjectKey, obj: Json | None) -> None:
-        seen[key] = obj
+    def apply(key: ObjectKey, entry: Entry | None) -> None:
+        seen[key] = entry
         changed.set()
 
     async def write(name: str) -> None:
@@ -106,7 +106,7 @@ async def test_an_index_has_everything_and_then_each_change(registry: Registry) 
     await changed.wait()
     after = seen[ObjectKey("default", "after")]
     assert after is not None
-    assert after["metadata"]["name"] == "after"
+    assert after.name == "after"
     for watcher in maps.collection.watchers():
         watcher.close()  # as when the client is too slow, or etcd was replaced
     changed.clear()

@@ -7,16 +7,19 @@ import pytest
 from apiserver.authz.attributes import Attributes
 from apiserver.authz.node import NodeAuthorizer, NodeGraph, references_of
 from apiserver.request import User
+from apiserver.storage.interface import KeyValue
+from apiserver.storage.objects import Entry, Schema
+from machinery.api import codec
 from machinery.api.codec import Json
 from machinery.api.names import ObjectKey
 
 NODE = User("system:node:n1", groups=("system:nodes",))
 
 
-def pod(node: str = "n1", uid: str = "1", **metadata: Any) -> Json:
+def pod(node: str = "n1", **metadata: Any) -> Json:
     """A pod that uses something of each kind."""
     return {
-        "metadata": {"name": "web", "namespace": "ns", "uid": uid, **metadata},
+        "metadata": {"name": "web", "namespace": "ns", "uid": "1", **metadata},
         "spec": {
             "nodeName": node,
             "serviceAccountName": "robot",
@@ -57,10 +60,19 @@ def test_a_mirror_pod_opens_nothing() -> None:
     assert list(references_of(mirror)) == [("pods", "ns", "web")]
 
 
+SCHEMA = Schema("/registry/pods/", True, {"spec.nodeName": lambda obj: str(obj["spec"]["nodeName"])})
+
+
+def entry(obj: Json, created: int = 1) -> Entry:
+    """A pod as the cache has it."""
+    value = codec.dumps({"kind": "Pod", "apiVersion": "v1"} | obj)
+    return SCHEMA.entry(KeyValue("/registry/pods/ns/web", value, created, created))
+
+
 def authorizer(*pods: Json) -> NodeAuthorizer:
     graph = NodeGraph()
     for number, obj in enumerate(pods):
-        graph.apply(ObjectKey("ns", str(number)), obj)
+        graph.apply(ObjectKey("ns", str(number)), entry(obj))
     return NodeAuthorizer(graph)
 
 
@@ -137,13 +149,13 @@ def test_others_get_no_opinion() -> None:
 def test_access_ends_with_the_last_pod_that_needs_it() -> None:
     graph = NodeGraph()
     secret = ("secrets", "ns", "mounted")
-    graph.apply(ObjectKey("ns", "a"), pod())
-    graph.apply(ObjectKey("ns", "b"), pod(uid="2"))
+    graph.apply(ObjectKey("ns", "a"), entry(pod(), 1))
+    graph.apply(ObjectKey("ns", "b"), entry(pod(), 2))
     assert graph.related("n1", secret)
     assert not graph.related("n2", secret)
     graph.apply(ObjectKey("ns", "a"), None)
     assert graph.related("n1", secret)
-    graph.apply(ObjectKey("ns", "b"), pod("n2", uid="3"))
+    graph.apply(ObjectKey("ns", "b"), entry(pod("n2"), 3))
     assert not graph.related("n1", secret)
     assert graph.related("n2", secret)
     graph.apply(ObjectKey("ns", "b"), None)
