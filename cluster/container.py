@@ -102,13 +102,17 @@ async def load_images(layout: Layout, node: Node) -> None:
         await asyncio.to_thread(images.load, layout, node, archive, again=False)
 
 
-def prepare_cgroups(root: Path = machine.CGROUP_ROOT) -> None:
-    """Make the cgroup tree writable, and on version 2 usable: a cgroup with processes may not have limited children."""
+def prepare_cgroups() -> None:
+    """Make the cgroup tree writable, and on version 2 usable."""
     machine.run("mount", "-o", "remount,rw", "/sys", check=False)
-    for hierarchy in [root, *machine.cgroup_hierarchies()]:
+    for hierarchy in [machine.CGROUP_ROOT, *machine.cgroup_hierarchies()]:
         machine.run("mount", "-o", "remount,rw,bind", str(hierarchy), check=False)
-    if not (root / "cgroup.controllers").exists():
-        return
+    if machine.has_unified_cgroups():
+        enable_controllers(machine.CGROUP_ROOT)
+
+
+def enable_controllers(root: Path) -> None:
+    """Let children of a version 2 cgroup have limits; for that its own processes must move into a child."""
     ours = root / "init"
     ours.mkdir(exist_ok=True)
     for pid in (root / "cgroup.procs").read_text().split():

@@ -6,11 +6,12 @@ found by the node's socket in its command line and by the node's cgroup.
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -146,9 +147,9 @@ def find_remains(state: Path) -> Remains:
     """The containers that containerd's state directory knows, and their shims' sockets."""
     bundles = state / "io.containerd.runtime.v2.task" / "k8s.io"
     names = frozenset(bundle.name for bundle in bundles.iterdir()) if bundles.exists() else frozenset()
-    addresses: Iterable[Path] = bundles.glob("*/address")
-    sockets = frozenset(Path(address.read_text().removeprefix("unix://")) for address in addresses)
-    return Remains(names, sockets)
+    addresses = [file.read_text() for file in bundles.glob("*/address")]
+    addresses += [json.loads(file.read_bytes())["address"] for file in bundles.glob("*/bootstrap.json")]  # from 1.7 on
+    return Remains(names, frozenset(Path(address.strip().removeprefix("unix://")) for address in addresses))
 
 
 def forget(remains: Remains) -> None:

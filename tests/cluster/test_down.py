@@ -63,6 +63,10 @@ def test_what_containerd_left_is_noted_by_container_and_socket(tmp_path: Path) -
     bundle = tmp_path / "io.containerd.runtime.v2.task" / "k8s.io" / "0123"
     bundle.mkdir(parents=True)
     (bundle / "address").write_text("unix:///run/containerd/s/feed")
+    newer = bundle.with_name("4567")
+    newer.mkdir()
+    (newer / "bootstrap.json").write_text('{"version":3,"address":"unix:///run/containerd/s/beef","protocol":"ttrpc"}')
     remains = down.find_remains(tmp_path)
-    assert remains.containers == {"0123"} and remains.sockets == {Path("/run/containerd/s/feed")}
+    assert remains.containers == {"0123", "4567"}
+    assert remains.sockets == {Path("/run/containerd/s/feed"), Path("/run/containerd/s/beef")}
     assert down.find_remains(tmp_path / "none") == down.Remains(frozenset(), frozenset())
