@@ -12,7 +12,7 @@ from pathlib import Path
 from kubelet import node_status, simulation
 from kubelet.cgroups import LinuxCgroups
 from kubelet.config import NO_EFFECT, KubeletConfig, with_file
-from kubelet.cri.client import CriClient, Runtime, RuntimeProblem
+from kubelet.cri.client import CriClient, Runtime
 from kubelet.kubelet import Kubelet, Surroundings
 from kubelet.node_status import NodeIdentity
 from kubelet.runtime_fake import FakeRuntime
@@ -49,7 +49,7 @@ async def _run_real(config: KubeletConfig, client: Client, informers: Informers)
     Path(config.root_dir).mkdir(parents=True, exist_ok=True)
     runtime = CriClient(config.container_runtime_endpoint)
     capacity = node_status.machine_capacity(Path(config.root_dir), config.max_pods)
-    identity = _identity(config, config.node_name, capacity, await _runtime_version(runtime))
+    identity = _identity(config, config.node_name, capacity)
     around = Surroundings(
         client=client,
         informers=informers,
@@ -71,7 +71,7 @@ async def _run_simulated(config: KubeletConfig, client: Client, informers: Infor
     watches = simulation.SharedWatches(informers) if config.simulated_nodes else informers
     capacity = simulation.simulated_capacity(config, os.cpu_count() or 1)
     nodes = [
-        simulation.simulated_kubelet(config, _identity(config, name, capacity, ""), client, watches)
+        simulation.simulated_kubelet(config, _identity(config, name, capacity), client, watches)
         for name in simulation.simulated_names(config)
     ]
     await _run(nodes, config, informers, _Together(nodes), FakeRuntime(), client)
@@ -144,15 +144,7 @@ async def _serve_healthz(config: KubeletConfig, parts: ServerParts) -> None:
         raise Stop(f"failed to listen on {config.healthz_bind_address}:{config.healthz_port}: {problem}") from problem
 
 
-async def _runtime_version(runtime: Runtime) -> str:
-    try:
-        version = await runtime.version()
-    except RuntimeProblem:
-        return "containerd://unknown"
-    return f"{version.runtime_name}://{version.runtime_version}"
-
-
-def _identity(config: KubeletConfig, name: str, capacity: node_status.Capacity, runtime_version: str) -> NodeIdentity:
+def _identity(config: KubeletConfig, name: str, capacity: node_status.Capacity) -> NodeIdentity:
     reserved: dict[str, str] = dict(config.system_reserved)
     for resource, amount in config.kube_reserved.items():
         reserved[resource] = amount if resource not in reserved else _sum(reserved[resource], amount)
@@ -165,7 +157,6 @@ def _identity(config: KubeletConfig, name: str, capacity: node_status.Capacity, 
         labels=config.node_labels,
         taints=config.taints(),
         provider_id=config.provider_id,
-        runtime_version=runtime_version,
     )
 
 

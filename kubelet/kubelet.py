@@ -7,7 +7,7 @@ Upstream: pkg/kubelet/kubelet.go (NewMainKubelet, Run).
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -189,8 +189,9 @@ class Kubelet:
         return [ServedPod(self.statuses.latest(worker.pod), worker.record) for worker in everyone]
 
     def unhealthy(self) -> str:
-        """For /healthz."""
-        return self.health.problem
+        """For /healthz: the process answers. A runtime that is down shows in the node's conditions; restarting the
+        kubelet, which is what a failed /healthz leads to, would not help it."""
+        return ""
 
     # ---- running
 
@@ -256,10 +257,12 @@ class Kubelet:
 
     async def _runtime_answers(self) -> bool:
         try:
-            await self._around.runtime.version()
+            version = await self._around.runtime.version()
         except RuntimeProblem as problem:
             logger.info("waiting for the container runtime: %s", problem)
             return False
+        name = f"{version.runtime_name}://{version.runtime_version}"
+        self.reporter.identity = replace(self.reporter.identity, runtime_version=name)
         return True
 
     async def _keep_lease(self) -> None:

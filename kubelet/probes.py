@@ -99,9 +99,9 @@ class ProbeManager:
             latest.started_at / 1e9,
             asyncio.Event(),
             # After a restart of the kubelet, what was ready stays so until a probe says otherwise.
-            ready="readinessProbe" not in container or _was_ready(pod, latest),
+            ready="readinessProbe" not in container or _was(pod, latest, "ready"),
         )
-        if "startupProbe" not in container or _was_ready(pod, latest):
+        if "startupProbe" not in container or _was(pod, latest, "started"):
             one.is_started.set()
         for field_name, word in _KINDS.items():
             if container.get(field_name) and self._group is not None:
@@ -182,11 +182,12 @@ class ProbeManager:
         return word == "Startup" or (word == "Liveness" and not ok)
 
 
-def _was_ready(pod: Json, latest: ContainerRecord) -> bool:
+def _was(pod: Json, latest: ContainerRecord, what: str) -> bool:
+    """Whether the pod's status has the very container as `ready` or `started`."""
     status = pod.get("status") or {}
     everyone = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
     return any(
-        old.get("containerID") == f"containerd://{latest.id}" and old.get("ready") and "running" in old["state"]
+        old.get("containerID") == f"containerd://{latest.id}" and old.get(what) and "running" in old["state"]
         for old in everyone
     )
 

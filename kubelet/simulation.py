@@ -7,7 +7,6 @@ import ipaddress
 import itertools
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -102,7 +101,7 @@ def simulated_kubelet(config: KubeletConfig, identity: NodeIdentity, client: Cli
         prober=ContentProber,
         host_pods=False,
     )
-    return Kubelet(own, replace(identity, runtime_version="fake://0.1.0"), around)
+    return Kubelet(own, identity, around)
 
 
 def _addresses(name: str, watches: Watches) -> Callable[[], str]:

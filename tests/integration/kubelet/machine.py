@@ -97,7 +97,7 @@ class Machine:
         self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         log.close()
         for _ in range(100):
-            probe = subprocess.run(self._ctr("version"), capture_output=True)
+            probe = subprocess.run(["ctr", "-a", str(self.socket), "version"], capture_output=True)
             if probe.returncode == 0:
                 return
             time.sleep(0.1)
@@ -112,7 +112,7 @@ class Machine:
 
     def load(self, archive: Path) -> None:
         """Import an image archive."""
-        run(*self._ctr("-n", "k8s.io", "images", "import", str(archive)))
+        run(*self.ctr("images", "import", str(archive)))
 
     def down(self) -> None:
         """Leave nothing: no process, mount, namespace, cgroup or folder."""
@@ -133,8 +133,9 @@ class Machine:
         """The node's cgroup folders that exist."""
         return sorted(Path("/sys/fs/cgroup").glob(f"*/{self.name}/**/pod*/"))
 
-    def _ctr(self, *arguments: str) -> list[str]:
-        return ["ctr", "-a", str(self.socket), *arguments]
+    def ctr(self, *arguments: str) -> list[str]:
+        """A command line for containerd's own tool."""
+        return ["ctr", "-a", str(self.socket), "-n", "k8s.io", *arguments]
 
     def _write_config(self) -> None:
         for name in ("root", "state", "cni", "cnilib", "opt", "runc", "certs.d"):
