@@ -15,6 +15,10 @@ class CliError(Exception):
         self.code = code
 
 
+class Unreachable(CliError):
+    """The server was not reached, or the connection broke: it may be there again in a moment."""
+
+
 class Several(Exception):
     """More than one problem, each shown on a line of its own."""
 

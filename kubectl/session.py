@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from kubectl import kubeconfig
 from kubectl.discovery import Discovery, discover
 from kubectl.flags import Args
-from kubectl.problems import CliError, refused
+from kubectl.problems import CliError, Unreachable, refused
 from machinery.api import codec
 from machinery.api.codec import Json
 
@@ -159,7 +159,7 @@ class Session:
             async with asyncio.timeout(self.args.seconds("request-timeout") or None):
                 answer = await client.request(method, path, params=params, body=content, headers=headers)
         except TimeoutError as problem:
-            raise CliError("Unable to connect to the server: context deadline exceeded", bare=True) from problem
+            raise Unreachable("Unable to connect to the server: context deadline exceeded", bare=True) from problem
         except OSError as problem:
             raise unreachable(problem, client.config.server) from problem
         spent = round(1000 * (time.monotonic() - started))
@@ -194,7 +194,7 @@ class Session:
                         yield codec.loads(line)
 
 
-def unreachable(problem: OSError, server: str) -> CliError:
+def unreachable(problem: OSError, server: str) -> Unreachable:
     """The connection problem in kubectl's words."""
     text = str(problem)
     if (
@@ -203,8 +203,8 @@ def unreachable(problem: OSError, server: str) -> CliError:
         or "Cannot connect to host" in text
         and "ssl" not in text
     ):
-        return CliError(refused(server), bare=True)
-    return CliError(f"Unable to connect to the server: {text.partition(': ')[2] or text}", bare=True)
+        return Unreachable(refused(server), bare=True)
+    return Unreachable(f"Unable to connect to the server: {text.partition(': ')[2] or text}", bare=True)
 
 
 def _in_cluster(config_module: Any) -> Any:

@@ -35,7 +35,10 @@ async def run(session: Session, args: Args) -> int | None:
         # It reads a file without end and without the event loop, whose handler would swallow the first Ctrl-C.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         module = importlib.import_module("cluster.commands")
-        module.component_logs(args.words[0], args.on("follow"), args.number("tail"))
+        try:
+            module.component_logs(args.words[0], args.on("follow"), args.number("tail"))
+        except module.typer.Exit as done:  # it has said by itself what was wrong
+            return int(done.exit_code)
         return None
     _check(args)
     streams = await _streams(session, args)

@@ -1,6 +1,7 @@
 """What skiff does to a real API server, and that kubectl can go on where it stopped."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -135,6 +136,24 @@ def test_a_watch_shows_what_changes(server: ApiserverProcess, namespace: str) ->
         assert event_of("first", process) == "DELETED"
 
 
+def test_a_wait_outlives_the_server(server: ApiserverProcess, skiff: Skiff, namespace: str) -> None:
+    skiff("create", "configmap", "c", "-n", namespace, "--from-literal=a=1").ok()
+    wanted = ("--for=jsonpath={.data.a}=2", "--timeout=60s")
+    with started(server, "wait", "cm/c", "-n", namespace, *wanted, "-v=6") as process:
+        wait_for_request(process, "/configmaps")
+        server.stop(signal.SIGKILL)
+        server.start()
+        skiff("patch", "cm", "c", "-n", namespace, "--type=merge", "-p", '{"data":{"a":"2"}}').ok()
+        assert process.wait(40) == 0
+
+
+def wait_for_request(process: subprocess.Popen[str], path: str) -> None:
+    """Wait until the process has listed what it will watch."""
+    assert process.stderr is not None
+    lines = (line for line in process.stderr if line.startswith("GET ") and f"{path} " in line)
+    assert next(lines, None)
+
+
 def event_of(name: str, process: subprocess.Popen[str]) -> str:
     """What the next line about an object says has happened."""
     assert process.stdout is not None
@@ -149,7 +168,9 @@ def event_of(name: str, process: subprocess.Popen[str]) -> str:
 def started(server: ApiserverProcess, *argv: str) -> Iterator[subprocess.Popen[str]]:
     """A skiff that goes on while the test does something; ended afterwards."""
     command = [sys.executable, "-m", "kubectl", "--kubeconfig", str(server.kubeconfig), *argv]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3])
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]
+    )
     try:
         yield process
     finally:
