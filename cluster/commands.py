@@ -84,7 +84,7 @@ def say_what_next(layout: Layout, progress: Progress) -> None:
     """Where the kubeconfig is and what to try."""
     progress.say(f"Kubeconfig: [bold]{layout.admin_kubeconfig}[/bold]\n\nTry:")
     progress.say(f"  export KUBECONFIG={layout.admin_kubeconfig}")
-'    progress.say("  kubectl get nodes -o wide")
+    progress.say("  kubectl get nodes -o wide")
     for line in ("get pods -A", "status", "logs apiserver", "down"):
         progress.say(f"  {own_name()} {line}")
 
