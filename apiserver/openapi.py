@@ -96,6 +96,11 @@ class OpenAPI:
         return self._built[path]
 
     @cached_property
+    def digest(self) -> str:
+        """What changes when any document does."""
+        return hashlib.sha512("".join(self._digest(path) for path in self._rows).encode()).hexdigest().upper()
+
+    @cached_property
     def version_2(self) -> bytes:
         """The body of /openapi/v2 in JSON."""
         return codec.dumps(self._document_2())

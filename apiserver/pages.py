@@ -107,12 +107,12 @@ def _discovered(request: Request, discovery: Discovery, legacy: Callable[[], Jso
     version = aggregated_version(request.headers.get("accept", ""))
     if not version:
         return _json(legacy())
-    document = discovery.aggregated(version, core=core)
-    return _with_etag(request, document)
+    return _unless_known(request, discovery.aggregated(version, core=core), {"cache-control": "public"})
 
 
-def _with_etag(request: Request, document: Document) -> Response:
-    headers = {"etag": document.etag, "vary": "Accept", "cache-control": "public"}
+def _unless_known(request: Request, document: Document, extra: dict[str, str] | None = None) -> Response:
+    """The document, or 304 where the client has it."""
+    headers = {"etag": document.etag, "vary": "Accept"} | (extra or {})
     if request.headers.get("if-none-match") == document.etag:
         return Response(status_code=304, headers=headers)
     return Response(document.body, headers=headers, media_type=document.content_type)
@@ -141,21 +141,20 @@ def _add_openapi(app: FastAPI, openapi: OpenAPI) -> None:
         found = openapi.document(path)
         if found is None:
             raise HTTPException(404)
-        headers = {"etag": f'"{found.digest}"', "vary": "Accept"}
+        headers = {}
         if request.query_params.get("hash") == found.digest:
-            headers |= {"cache-control": "public, immutable", "expires": "Tue, 19 Jan 2038 03:14:07 GMT"}
-        if request.headers.get("if-none-match") == headers["etag"]:
-            return Response(status_code=304, headers=headers)
-        return Response(found.body, headers=headers, media_type="application/json")
+            headers = {"cache-control": "public, immutable", "expires": "Tue, 19 Jan 2038 03:14:07 GMT"}
+        return _unless_known(request, Document(found.body, "application/json", f'"{found.digest}"'), headers)
 
     @app.get("/openapi/v2")
     async def version_2(request: Request) -> Response:
         for media in request.headers.get("accept", "*/*").split(","):
             kind = media.split(";")[0].strip()
             if kind in OPENAPI_V2_PROTOBUF:
-                return Response(openapi.version_2_protobuf, media_type=openapi_protobuf.MEDIA_TYPE)
+                etag = f'"{openapi.digest}-PB"'
+                return _unless_known(request, Document(openapi.version_2_protobuf, openapi_protobuf.MEDIA_TYPE, etag))
             if kind in ("application/json", "application/*", "*/*"):
-                return Response(openapi.version_2, media_type="application/json")
+                return _unless_known(request, Document(openapi.version_2, "application/json", f'"{openapi.digest}"'))
         raise HTTPException(406, "406 not acceptable")
 
 

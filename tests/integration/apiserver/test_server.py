@@ -71,6 +71,9 @@ def test_openapi_documents_are_where_the_root_says(server: ApiserverProcess) -> 
         schemas = document["components"]["schemas"]
         refs = [line.split('"')[1] for line in json.dumps(document).split('"$ref": ')[1:]]
         assert {ref.removeprefix("#/components/schemas/") for ref in refs} <= set(schemas)
+        for path in ("/openapi/v2", url):
+            etag = admin.get(path).headers["etag"]
+            assert admin.get(path, headers={"if-none-match": etag}).status_code == 304
 
 
 def test_what_is_not_there_is_404_or_405(server: ApiserverProcess) -> None:
