@@ -22,7 +22,7 @@ _OPTIONS: Final = (
     ("grpc.keepalive_permit_without_calls", 1),
     # gRPC's own back-off grows to two minutes; an etcd that restarts is back in a second.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 3_000),  # how long a connection attempt may take, whatever the name says
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # how long a connection attempt may take, whatever the name says
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 

@@ -85,9 +85,9 @@ async def test_each_member_may_go_and_come_back_under_load(members: list[EtcdPro
             watching = group.create_task(_watch(storage, seen))
             writers = [group.create_task(write(f"/registry/a/{writer}")) for writer in range(5)]
             for member in members:
-                await asyncio.sleep(0.3)
+                await _everybody_gets_on(acknowledged, len(writers))
                 await asyncio.to_thread(member.restart)
-            await asyncio.sleep(0.5)
+            await _everybody_gets_on(acknowledged, len(writers))
             stop.set()
             await asyncio.gather(*writers)
             while seen != acknowledged:
@@ -95,6 +95,13 @@ async def test_each_member_may_go_and_come_back_under_load(members: list[EtcdPro
             watching.cancel()
         found = await storage.range("/registry/a/")
         assert {item.key: int(item.value) for item in found.items} == acknowledged
+
+
+async def _everybody_gets_on(acknowledged: dict[str, int], writers: int) -> None:
+    """Until each writer has written something since now."""
+    before = dict(acknowledged)
+    while len([key for key, number in acknowledged.items() if number > before.get(key, 0)]) < writers:
+        await asyncio.sleep(0.05)
 
 
 async def _watch(storage: module.Etcd, seen: dict[str, int]) -> None:
