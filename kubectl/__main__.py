@@ -47,6 +47,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "apply": Entry("kubectl.commands.apply", BASIC, "Make objects be as files say"),
     "create": Entry("kubectl.commands.create", BASIC, "Create objects from files or from flags"),
     "delete": Entry("kubectl.commands.delete", BASIC, "Delete objects by file, name or selector"),
+    "explain": Entry("kubectl.commands.explain", BASIC, "Show what the fields of a kind are"),
     "run": Entry("kubectl.commands.run", APPS, "Run an image in a pod"),
     "expose": Entry("kubectl.commands.expose", APPS, "Make a Service for a workload"),
     "scale": Entry("kubectl.commands.scale", APPS, "Set the number of replicas"),

@@ -31,7 +31,9 @@ TABLE: Final = (
 )
 _NO_TYPE: Final = (
     'You must specify the type of resource to get. Use "skiff api-resources" for a complete list of supported '
-    "resources.\n\nerror: Required resource not specified.\nSee 'skiff get -h' for help and examples"
+    "resources.\n\nerror: Required resource not specified.\n"
+    'Use "skiff explain <resource>" for a detailed description of that resource (e.g. skiff explain pods).\n'
+    "See 'skiff get -h' for help and examples"
 )
 
 

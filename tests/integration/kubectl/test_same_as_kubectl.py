@@ -115,6 +115,11 @@ create secret generic x --from-literal=a=b --dry-run=client -o yaml
 create deployment x --image=nginx:1 --replicas=2 --port=80 --dry-run=client -o yaml
 create ns foo --dry-run=client -o yaml
 create service nodeport x --tcp=80 --dry-run=client -o yaml
+explain pod.spec.containers.ports
+explain deploy --recursive
+explain svc.spec
+explain pod.spec.nope
+explain foo
 """
 
 _AGE = re.compile(r"(?<![\w.])(?:\d+[smhdy]){1,2}\b")
