@@ -33,7 +33,7 @@ def registry(machine: Machine) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        machine.load(busybox_image(folder / "app.tar", IMAGE))
+        machine.load(busybox_image(folder / "app.tar", IMAGE, "app"))
         push = machine.in_namespace(*machine.ctr("images", "push", "--plain-http", "-u", "user:secret", IMAGE))
         for _ in range(40):
             if subprocess.run(push, capture_output=True).returncode == 0:
