@@ -6,6 +6,7 @@ from typing import Final
 from machinery.aio.clock import Clock
 from machinery.api import errors, times
 from machinery.api.codec import Json
+from machinery.api.errors import FieldError
 from machinery.api.kinds import Kind
 
 _SYSTEM_FIELDS: Final = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
@@ -21,6 +22,15 @@ def fill(obj: Json, clock: Clock) -> None:
         metadata.pop(name, None)
     metadata["uid"] = str(uuid.uuid4())
     metadata["creationTimestamp"] = times.rfc3339(clock.now())
+
+
+def check_name(name: str) -> list[FieldError]:
+    """A name that can be part of a path and of a key, whatever else the kind demands (upstream: path/name.go)."""
+    if not name:
+        return [errors.required("metadata.name", "name or generateName is required")]
+    texts = [f"may not be '{name}'"] if name in (".", "..") else []
+    texts += [f"may not contain '{char}'" for char in "/%" if char in name]
+    return [errors.invalid_value("metadata.name", name, text) for text in texts]
 
 
 def carry_over(obj: Json, old: Json) -> None:

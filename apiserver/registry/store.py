@@ -150,6 +150,7 @@ class Store:
             raise errors.StatusError("resourceVersion should not be set on objects to be created")
         strategy.prepare_for_create(obj, context)
         self._refuse(name, strategy.validate(obj, context))
+        self._refuse(name, object_meta.check_name(name))
         for text in strategy.warnings(obj, None):
             gate.warn(text)
         await gate.validate(obj, None)

@@ -116,6 +116,12 @@ async def test_a_create_that_contradicts_itself_is_refused(
         await store.create(obj, _context(""))
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a%2fb"])
+async def test_a_name_that_cannot_be_part_of_a_path_is_invalid(store: Store, name: str) -> None:
+    with pytest.raises(errors.Invalid, match=r"metadata.name: "):
+        await store.create(_deployment(name), _context(""))
+
+
 async def test_what_was_begun_is_told_how_it_ended(store: Store, strategy: _Strategy) -> None:
     await store.create(_deployment(), _context(""))
     with pytest.raises(errors.AlreadyExists, match='deployments.apps "web" already exists'):
