@@ -15,7 +15,8 @@ from machinery.aio.clock import REAL, Clock
 logger = logging.getLogger(__name__)
 
 _RELIST: Final = 1.0
-_RELIST_WITH_EVENTS: Final = 30.0  # for events lost while the stream was down
+# Events are lost while the stream is down, and containerd 1.7 gives each to only one of several listeners.
+_RELIST_WITH_EVENTS: Final = 5.0
 _RETRY: Final = 2.0
 
 Seen = dict[str, tuple[str, int]]  # container or sandbox id → pod uid, state
