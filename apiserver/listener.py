@@ -32,14 +32,23 @@ class TLSSettings:
 
 
 def tls_context(settings: TLSSettings) -> ssl.SSLContext:
-    """A server context; client certificates are optional, and must be of the client CA where sent."""
+    """A server context; client certificates are optional, and must be of the client CA where sent.
+
+    Raises ValueError, which names the file that is not as it should be.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.certificate, settings.key)
     context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(settings.certificate, settings.key)
+    except OSError as problem:
+        raise ValueError(f"{settings.certificate}, {settings.key}: {problem}") from problem
     if settings.client_ca:
         context.verify_mode = ssl.CERT_OPTIONAL
-        context.load_verify_locations(settings.client_ca)
+        try:
+            context.load_verify_locations(settings.client_ca)
+        except OSError as problem:
+            raise ValueError(f"{settings.client_ca}: {problem}") from problem
     return context
 
 

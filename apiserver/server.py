@@ -5,28 +5,22 @@ import gc
 import ipaddress
 import logging
 import socket
+import ssl
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from apiserver import admission, app, listener
+from apiserver import access, admission, app, listener
+from apiserver.access import Access
 from apiserver.admission.chain import Chain, Plugin
 from apiserver.admission.escalation import EscalationCheck
 from apiserver.app import Parts, SpecialHandler
-from apiserver.authn import keys, token_file
-from apiserver.authn.authenticator import Authenticator
-from apiserver.authn.service_accounts import Signer, Verifier
-from apiserver.authz import rbac
-from apiserver.authz.attributes import Authorizer, RuleLister
-from apiserver.authz.authorizer import AlwaysAllow, AlwaysDeny, Masters, Union
-from apiserver.authz.node import NodeAuthorizer, NodeGraph
 from apiserver.bootstrap import Bootstrap, ServiceAddress, service_ip
 from apiserver.config import Config
 from apiserver.discovery import Discovery
 from apiserver.filters.in_flight import Limits
-from apiserver.following import Apply, Follower
+from apiserver.following import Follower
 from apiserver.handlers import binding, eviction, reviews
 from apiserver.handlers.connect import Connect
 from apiserver.handlers.token import TokenRequests
@@ -56,7 +50,6 @@ from machinery.component.run import Stop
 
 logger = logging.getLogger(__name__)
 
-MODES: Final = ("AlwaysAllow", "AlwaysDeny", "Node", "RBAC")
 _PROBE_SECONDS: Final = 2.0
 
 
@@ -64,10 +57,8 @@ class Lookups:
     """Objects as the watch cache has them, for those who need one now and then."""
 
     def __init__(self) -> None:
-        # Admission is made before the registry it reads, and before authorization follows the registry.
+        # Authentication and admission are made before the registry they read.
         self.registry: Registry | None = None
-        self.authorizer: Authorizer = AlwaysDeny()
-        self.rbac: rbac.RBAC | None = None
 
     def cached(self, kind: Kind, namespace: str, name: str) -> Json | None:
         """The object as cached; None also while there is no cache yet."""
@@ -97,66 +88,87 @@ class Lookups:
         return self.registry.store_for(kind.group, kind.version, kind.plural) if self.registry else None
 
 
-@dataclass(slots=True)
-class Access:
-    """Who may ask, and what has to be followed to know it."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that comes from flags and files, before anything runs."""
 
-    authenticator: Authenticator
-    authorizer: Authorizer
-    listers: list[RuleLister] = field(default_factory=list)
-    followed: list[tuple[Kind, Apply]] = field(default_factory=list)
+    config: Config
+    lookups: Lookups
+    access: Access
+    kubelets: Kubelets
+    tls: ssl.SSLContext
+    client_ca: str
+    ranges: tuple[IPNetwork, tuple[int, int]]
+    health: Health
 
 
 async def serve(config: Config) -> None:
     """Run a server until cancelled; then let running requests end."""
+    prepared = prepare(config)
+    servers = Endpoints(tuple(config.etcd_servers), config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
+    async with etcd.connected(servers) as storage, asyncio.TaskGroup() as group:
+        registry = create_registry(prepared, Cacher(storage))
+        if config.etcd_compaction_interval:
+            group.create_task(compact_regularly(storage, config.etcd_compaction_interval), name="compaction")
+        async with registry.running():
+            await _run(prepared, registry, group)
+        raise asyncio.CancelledError  # the group's tasks run for ever: end them
+
+
+def prepare(config: Config) -> Prepared:
+    """Read and check; raises Stop with what is wrong, so that a mistake is told at once and not when etcd is there."""
     if not config.etcd_servers:
         raise Stop("--etcd-servers must be specified")
     if config.etcd_prefix.strip("/") != "registry":
         raise Stop("--etcd-prefix: only /registry is supported")
-    servers = Endpoints(tuple(config.etcd_servers), config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
-    async with etcd.connected(servers) as storage, asyncio.TaskGroup() as group:
-        lookups = Lookups()
-        registry = create_registry(config, Cacher(storage), lookups)
-        if config.etcd_compaction_interval:
-            group.create_task(compact_regularly(storage, config.etcd_compaction_interval), name="compaction")
-        async with registry.running():
-            await _run(config, registry, lookups, group)
-        raise asyncio.CancelledError  # the group's tasks run for ever: end them
+    lookups = Lookups()
+    try:
+        return Prepared(
+            config,
+            lookups,
+            access.create(config, lookups.cached),
+            _kubelets(config),
+            listener.tls_context(serving_files(config)),
+            Path(config.client_ca_file).read_text() if config.client_ca_file else "",
+            _service_ranges(config),
+            Health(),
+        )
+    except (OSError, ValueError) as problem:
+        raise Stop(f"the server cannot be set up: {problem}") from problem
 
 
-def create_registry(config: Config, cacher: Cacher, lookups: Lookups) -> Registry:
+def create_registry(prepared: Prepared, cacher: Cacher) -> Registry:
     """All stores, with admission and the allocators of Services."""
-    network, ports = _service_ranges(config)
+    network, ports = prepared.ranges
     allocators = Allocators(IPAllocator(cacher.storage, network), PortAllocator(cacher.storage, *ports))
-    grants = EscalationCheck(lambda: lookups.authorizer, lambda: lookups.rbac)
-    chain = Chain([*(plugin() for plugin in _plugins(config)), grants], lookups)
-    lookups.registry = Registry(cacher, _rows(config), admission=chain, allocators=allocators)
-    return lookups.registry
+    grants = EscalationCheck(prepared.access.authorizer, prepared.access.rbac)
+    chain = Chain([*(plugin() for plugin in _plugins(prepared.config)), grants], prepared.lookups)
+    registry = Registry(cacher, _rows(prepared.config), admission=chain, allocators=allocators)
+    prepared.lookups.registry = registry
+    return registry
 
 
-async def _run(config: Config, registry: Registry, lookups: Lookups, group: asyncio.TaskGroup) -> None:
-    access = create_access(config, lookups)
-    for follower in followers(registry, access):
+async def _run(prepared: Prepared, registry: Registry, group: asyncio.TaskGroup) -> None:
+    config = prepared.config
+    for follower in followers(registry, prepared.access):
         group.create_task(follower.run(), name="index")
         await follower.loaded.wait()
-    health = _health(registry)
-    kubelets = create_kubelets(config)
+    _add_checks(prepared.health, registry)
     bootstrap = Bootstrap(registry)
     await bootstrap.namespaces()
     await bootstrap.roles()
-    if config.client_ca_file:
-        await bootstrap.client_ca(Path(config.client_ca_file).read_text())
-    application = app.create(create_parts(config, registry, lookups, access, (health, kubelets)))
+    if prepared.client_ca:
+        await bootstrap.client_ca(prepared.client_ca)
+    application = app.create(create_parts(prepared, registry))
     gc.collect()
     gc.freeze()
-    tls_context = listener.tls_context(serving_files(config))
     try:
-        async with Listener(application, tls_context).serving(config.bind_address, config.secure_port) as port:
+        async with Listener(application, prepared.tls).serving(config.bind_address, config.secure_port) as port:
             logger.info("serving on https://%s:%d", config.bind_address, port)
             group.create_task(_publish(config, bootstrap, registry.cacher.storage, port), name="kubernetes service")
-            await _until_stopped(health, config.shutdown_delay_duration)
+            await _until_stopped(prepared.health, config.shutdown_delay_duration)
     finally:
-        await kubelets.close()
+        await prepared.kubelets.close()
 
 
 async def _publish(config: Config, bootstrap: Bootstrap, storage: Storage, port: int) -> None:
@@ -185,108 +197,44 @@ async def _until_stopped(health: Health, delay: float) -> None:
             await asyncio.sleep(delay)
 
 
-def create_access(config: Config, lookups: Lookups) -> Access:
-    """Authentication and authorization; raises Stop for a mode that does not exist."""
-    access = Access(create_authenticator(config, lookups), Union([]))
-    members: list[Authorizer] = [Masters()]
-    for mode in config.authorization_mode:
-        if mode == "Node":
-            graph = NodeGraph()
-            members.append(NodeAuthorizer(graph))
-            access.followed.append((kinds.PODS, graph.apply))
-        elif mode == "RBAC":
-            index = rbac.RBAC()
-            members.append(index)
-            lookups.rbac = index
-            access.listers.append(index)
-            access.followed += [(kind, partial(index.follow, kind)) for kind in rbac.WATCHED]
-        elif mode == "AlwaysAllow":
-            members.append(AlwaysAllow())
-            access.listers.append(AlwaysAllow())
-        elif mode == "AlwaysDeny":
-            members.append(AlwaysDeny())
-        else:
-            raise Stop(f'"{mode}" is not a valid mode; --authorization-mode knows {", ".join(MODES)}')
-    access.authorizer = lookups.authorizer = Union(members)
-    return access
-
-
-def create_authenticator(config: Config, lookups: Lookups) -> Authenticator:
-    """Certificates, static tokens, service-account tokens."""
-    tokens = token_file.load(config.token_auth_file) if config.token_auth_file else {}
-    verifier = None
-    if config.service_account_issuer:
-        files = config.service_account_key_file or [config.service_account_signing_key_file]
-        public = [key for file in files if file for key in keys.load_public(file)]
-        verifier = Verifier(public, config.service_account_issuer, audiences(config), lookups.cached)
-    # With AlwaysAllow an anonymous client could do everything (upstream disables it then as well).
-    anonymous = config.anonymous_auth and "AlwaysAllow" not in config.authorization_mode
-    return Authenticator(tokens, verifier, anonymous)
-
-
-def audiences(config: Config) -> list[str]:
-    """What tokens for this server are made out to."""
-    return list(config.api_audiences or config.service_account_issuer)
-
-
-def followers(registry: Registry, access: Access) -> list[Follower]:
+def followers(registry: Registry, deciding: Access) -> list[Follower]:
     """The indexes of the authorizers, each with its collection."""
     found = []
-    for kind, apply in access.followed:
+    for kind, apply in deciding.followed:
         store = registry.store_for(kind.group, kind.version, kind.plural)
         if store is not None:
             found.append(Follower(registry.cacher, store.collection, apply))
     return found
 
 
-def create_kubelets(config: Config) -> Kubelets:
+def create_parts(prepared: Prepared, registry: Registry) -> Parts:
+    """Everything the application is made from."""
+    config, deciding, lookups = prepared.config, prepared.access, prepared.lookups
+    special: dict[tuple[str, str, str], SpecialHandler] = {}
+    special |= Connect(lookups.fresh, prepared.kubelets).table()
+    special |= reviews.Reviews(deciding.authenticator, deciding.authorizer, deciding.listers).table()
+    pods = registry.store_for("", "v1", "pods")
+    if pods is not None:
+        special |= binding.Bindings(pods).table()
+        special |= eviction.Evictions(pods).table()
+    if deciding.signer is not None:
+        extend = config.service_account_extend_token_expiration
+        requests = TokenRequests(lookups.fresh, deciding.signer, access.audiences(config), extend=extend)
+        special["", "serviceaccounts", "token"] = requests.create
+    rows = [*RESOURCES, *reviews.RESOURCES, *binding.RESOURCES]
+    host = advertised_host(config)
+    issuer = access.issuer_documents(config, deciding, host)
+    pages = Pages(Discovery(rows, host), prepared.health, OpenAPI(rows), issuer)
+    limits = Limits(config.max_requests_inflight, config.max_mutating_requests_inflight, config.request_timeout)
+    return Parts(registry, pages, deciding.authenticator, deciding.authorizer, special, limits)
+
+
+def _kubelets(config: Config) -> Kubelets:
     """How this server reaches kubelets."""
     files = KubeletTLS(
         config.kubelet_client_certificate, config.kubelet_client_key, config.kubelet_certificate_authority
     )
     return Kubelets(files, config.kubelet_preferred_address_types, config.kubelet_port)
-
-
-def create_parts(
-    config: Config, registry: Registry, lookups: Lookups, access: Access, rest: tuple[Health, Kubelets]
-) -> Parts:
-    """Everything the application is made from."""
-    health, kubelets = rest
-    special: dict[tuple[str, str, str], SpecialHandler] = {}
-    special |= Connect(lookups.fresh, kubelets).table()
-    special |= reviews.Reviews(access.authenticator, access.authorizer, access.listers).table()
-    pods = registry.store_for("", "v1", "pods")
-    if pods is not None:
-        special |= binding.Bindings(pods).table()
-        special |= eviction.Evictions(pods).table()
-    issuer = None
-    if config.service_account_signing_key_file and config.service_account_issuer:
-        key = keys.load_private(config.service_account_signing_key_file)
-        signer = Signer(key, config.service_account_issuer[0])
-        requests = TokenRequests(
-            lookups.fresh, signer, audiences(config), extend=config.service_account_extend_token_expiration
-        )
-        special["", "serviceaccounts", "token"] = requests.create
-        issuer = _issuer_documents(config, access)
-    rows = [*RESOURCES, *reviews.RESOURCES, *binding.RESOURCES]
-    pages = Pages(Discovery(rows, advertised_host(config)), health, OpenAPI(rows), issuer)
-    limits = Limits(config.max_requests_inflight, config.max_mutating_requests_inflight, config.request_timeout)
-    return Parts(registry, pages, access.authenticator, access.authorizer, special, limits)
-
-
-def _issuer_documents(config: Config, access: Access) -> tuple[Json, Json]:
-    issuer = config.service_account_issuer[0]
-    verifier = access.authenticator.verifier
-    known = verifier.keys if verifier else ()
-    uri = config.service_account_jwks_uri or f"https://{advertised_host(config)}/openid/v1/jwks"
-    configuration = {
-        "issuer": issuer,
-        "jwks_uri": uri,
-        "response_types_supported": ["id_token"],
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": sorted({key.algorithm for key in known}),
-    }
-    return configuration, keys.jwks(known)
 
 
 def serving_files(config: Config) -> TLSSettings:
@@ -321,9 +269,7 @@ def advertised_host(config: Config) -> str:
     return f"{config.external_hostname or advertised_address(config)}:{config.secure_port}"
 
 
-def _health(registry: Registry) -> Health:
-    health = Health()
-
+def _add_checks(health: Health, registry: Registry) -> None:
     async def etcd_answers() -> str | None:
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
@@ -338,7 +284,6 @@ def _health(registry: Registry) -> Health:
     health.add("etcd", etcd_answers)
     health.add("etcd-readiness", etcd_answers, READY_ONLY)
     health.add("informer-sync", cache_is_filled, READY_ONLY)
-    return health
 
 
 def _plugins(config: Config) -> list[type[Plugin]]:
@@ -361,9 +306,6 @@ def _rows(config: Config) -> list[Resource]:
 
 
 def _service_ranges(config: Config) -> tuple[IPNetwork, tuple[int, int]]:
-    try:
-        network = ipaddress.ip_network(config.service_cluster_ip_range.split(",")[0].strip())
-        first, _, last = config.service_node_port_range.partition("-")
-        return network, (int(first), int(last))
-    except ValueError as problem:
-        raise Stop(f"--service-cluster-ip-range, --service-node-port-range: {problem}") from problem
+    network = ipaddress.ip_network(config.service_cluster_ip_range.split(",")[0].strip())
+    first, _, last = config.service_node_port_range.partition("-")
+    return network, (int(first), int(last))

@@ -5,7 +5,7 @@ chain, and no flag turns it off. The verbs `escalate` (on roles) and `bind` (on 
 refused otherwise.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from apiserver.admission.attributes import Attributes, Operation
@@ -35,7 +35,7 @@ class EscalationCheck(Plugin):
 
     name: ClassVar[str] = "RBACEscalationCheck"
 
-    def __init__(self, authorizer: Callable[[], Authorizer], held: Callable[[], HeldRules | None]) -> None:
+    def __init__(self, authorizer: Authorizer, held: HeldRules | None) -> None:
         self._authorizer = authorizer
         self._held = held
 
@@ -69,7 +69,7 @@ class EscalationCheck(Plugin):
         self._check_held(attributes, role.get("rules") or [])
 
     def _may(self, attributes: Attributes, verb: str, kind: Kind, name: str) -> bool:
-        if "system:masters" in attributes.user.groups or self._held() is None:
+        if "system:masters" in attributes.user.groups or self._held is None:
             return True
         question = authz.Attributes(
             attributes.user,
@@ -80,11 +80,10 @@ class EscalationCheck(Plugin):
             namespace=attributes.namespace,
             name=name,
         )
-        return self._authorizer().decide(question).allowed
+        return self._authorizer.decide(question).allowed
 
     def _check_held(self, attributes: Attributes, wanted: list[Json]) -> None:
-        held = self._held()
-        rules = held.rules_for(attributes.user, attributes.namespace)[0] if held else ()
+        rules = self._held.rules_for(attributes.user, attributes.namespace)[0] if self._held else ()
         missing = uncovered(rules, wanted)
         if missing:
             groups = " ".join(f'"{group}"' for group in attributes.user.groups)

@@ -196,6 +196,22 @@ def test_a_wrong_flag_is_named(server: ApiserverProcess) -> None:
         assert word in found.stderr
 
 
+@pytest.mark.parametrize(
+    ("flag", "word"),
+    [
+        ("--authorization-mode=Nonsense", '"Nonsense" is not a valid mode'),
+        ("--service-cluster-ip-range=10.0.0.0/99", "10.0.0.0/99"),
+        ("--token-auth-file=/nonexistent", "/nonexistent"),
+    ],
+)
+def test_what_cannot_be_is_told_before_etcd_is_asked(tmp_path: Path, flag: str, word: str) -> None:
+    command = [sys.executable, "-m", "apiserver", "--etcd-servers", "http://127.0.0.1:1", "--cert-dir", str(tmp_path)]
+    found = subprocess.run([*command, flag], capture_output=True, text=True, cwd=ROOT, timeout=30, check=False)
+    assert found.returncode == 1
+    assert word in found.stderr
+    assert "Traceback" not in found.stderr
+
+
 def test_it_outlives_etcd_and_says_so(lonely: ApiserverProcess) -> None:
     with lonely.client(timeout=20) as admin:
         lonely.etcd.stop(signal.SIGKILL)
