@@ -1,4 +1,5 @@
-"""The cluster in containers, for docker-compose.yml: `certs` writes the keys, `node NAME` is a node's first process.
+"""The cluster in containers, for docker-compose.yml: `certs` writes the keys, `addons` asks the API server for what it
+needs beside them, `node NAME` is a node's first process.
 
 The control plane's containers run their component and nothing else; their flags stand in docker-compose.yml. A node
 container holds what a node's namespace holds otherwise: containerd, kubelet, proxy and network agent, kept by the same
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from cluster import containerd, control, images, kubeconfigs, machine, pki
+from cluster import addons, api, containerd, control, images, kubeconfigs, machine, pki
 from cluster.config import ClusterConfig, Layout, Node, Ports, load, save
 from cluster.errors import ClusterError
 from cluster.plan import Planner, Programs
@@ -63,7 +64,7 @@ def write_node(config: ClusterConfig, layout: Layout, node: Node) -> None:
     pairs = [f"{name}-{node.short}.{end}" for name in ("kubelet", "kubelet-server") for end in ("crt", "key")]
     for file in ("ca.crt", *pairs):
         shutil.copy(layout.pki / file, own.pki / file)
-    for user in (f"kubelet-{node.short}", "proxy"):
+    for user in (f"kubelet-{node.short}", "proxy", "cni"):
         shutil.copy(layout.kubeconfig(user), own.kubeconfig(user))
 
 
@@ -122,15 +123,19 @@ def enable_controllers(root: Path) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """`certs ADDRESS…` or `node NAME`."""
+    """`certs ADDRESS…`, `addons` or `node NAME`."""
     if argv[:1] == ["certs"]:
         write_certs(configuration(argv[1:], API_HOST), OUTPUT)
+        return
+    if argv[:1] == ["addons"]:
+        with api.client(configuration((), API_HOST), Layout.of(OUTPUT)) as http:
+            addons.ensure(http)
         return
     layout = Layout.of(OUTPUT)
     config = load(layout)
     node = config.node(argv[1]) if config and argv[:1] == ["node"] and len(argv) > 1 else None
     if config is None or node is None:
-        raise ClusterError("say `certs ADDRESS…` or `node NAME`; a node needs what `certs` wrote")
+        raise ClusterError("say `certs ADDRESS…`, `addons` or `node NAME`; a node needs what `certs` wrote")
     asyncio.run(run_node(layout, config, node))
 
 

@@ -14,7 +14,7 @@ from cluster.pki import write_private
 def users(config: ClusterConfig, layout: Layout) -> dict[Path, str]:
     """Which kubeconfig file speaks with which certificate."""
     kubelets = ["kubelet-sim"] if config.simulated else [f"kubelet-{node.short}" for node in config.nodes]
-    components = ["controller-manager", "scheduler", "proxy", *kubelets]
+    components = ["controller-manager", "scheduler", "proxy", "cni", *kubelets]
     return {layout.admin_kubeconfig: "admin", **{layout.kubeconfig(name): name for name in components}}
 
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from cluster.addons import CNI_USER
 from cluster.config import ClusterConfig, Node
 
 VALID: Final = datetime.timedelta(days=3650)
@@ -54,6 +55,7 @@ def certificates(config: ClusterConfig) -> list[Certificate]:
         Certificate("controller-manager", "system:kube-controller-manager", hosts=here),
         Certificate("scheduler", "system:kube-scheduler", hosts=here),
         Certificate("proxy", "system:kube-proxy", ("system:node-proxier",)),
+        Certificate("cni", CNI_USER),
         Certificate("etcd", "etcd", hosts=(*here, "etcd"), authority="etcd-ca"),
         Certificate("apiserver-etcd-client", "kube-apiserver-etcd-client", authority="etcd-ca"),
         *_nodes_certificates(config),

@@ -222,7 +222,7 @@ class Planner:
     def cni(self, node: Node) -> ProcessSpec:
         where = containerd_paths(self.layout, node)
         flags = {
-            "kubeconfig": self.layout.kubeconfig("proxy"),  # it reads nodes, as the proxy does, and nothing else
+            "kubeconfig": self.layout.kubeconfig("cni"),
             "hostname-override": node.name,
             "cluster-cidr": self.config.pod_cidr,
             "cni-conf-dir": where.cni_config,

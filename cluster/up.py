@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from cluster import api, containerd, control, images, kubeconfigs, machine, network, pki
+from cluster import addons, api, containerd, control, images, kubeconfigs, machine, network, pki
 from cluster.config import ClusterConfig, Layout, Node, Ports, cluster_id, load, save, short_names
 from cluster.errors import ClusterError
 from cluster.plan import LOOPBACK, SEPARATE_SIMULATED_NODES, Planner, Programs
@@ -52,6 +52,9 @@ def up(layout: Layout, wish: Wish, progress: Progress) -> ClusterConfig:
             wait_until_ready(layout, specs, wanted, step)
             if title == "containerd":
                 load_images(config, layout)
+            if title == "API server":
+                with api.client(config, layout) as http:
+                    addons.ensure(http)
     wait_for_nodes(config, layout, progress)
     return config
 

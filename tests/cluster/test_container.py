@@ -22,7 +22,8 @@ def output(tmp_path: Path) -> Path:
 def test_a_node_is_given_its_own_keys_and_nobody_elses(output: Path) -> None:
     names = {path.name for path in (output / "node-a" / "pki").iterdir()}
     assert names == {"ca.crt", "kubelet-a.crt", "kubelet-a.key", "kubelet-server-a.crt", "kubelet-server-a.key"}
-    assert {path.name for path in (output / "node-a" / "kubeconfigs").iterdir()} == {"kubelet-a.conf", "proxy.conf"}
+    kubeconfigs = {path.name for path in (output / "node-a" / "kubeconfigs").iterdir()}
+    assert kubeconfigs == {"kubelet-a.conf", "proxy.conf", "cni.conf"}
 
 
 def test_everything_a_nodes_processes_are_pointed_at_is_there(output: Path) -> None:

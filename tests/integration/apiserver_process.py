@@ -17,7 +17,8 @@ import yaml
 
 from machinery.component import tls
 from machinery.component.tls import CertRequest, KeyPair
-from tests.integration.etcd import EtcdProcess, free_port, start_etcd
+from tests.integration.etcd import EtcdProcess, start_etcd
+from tests.ports import free_port
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 SERVICE_RANGE = "10.96.0.0/16"

@@ -1,7 +1,6 @@
 """A real etcd for tests: on a free port, in a directory of its own, stopped, killed and started again at will."""
 
 import os
-import random
 import shutil
 import signal
 import socket
@@ -10,24 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-
-def free_port() -> int:
-    """A loopback port nobody listens on right now.
-
-    Below the ports the kernel gives to clients: else a client that tries again and again to reach a server that is down
-    gets the server's own port one day, is connected to itself, and the server cannot come back.
-    """
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+from tests.ports import free_port
 
 
 class EtcdProcess:

@@ -11,7 +11,7 @@ from kubectl.flags import Flag
 from kubectl.kubeconfig import choose, load
 from kubectl.problems import CliError
 from kubectl.session import Session
-from tests.integration.etcd import free_port
+from tests.ports import free_port
 
 CONFIG = """
 apiVersion: v1

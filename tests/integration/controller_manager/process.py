@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from tests.integration.apiserver_process import ROOT, ApiserverProcess
-from tests.integration.etcd import free_port
+from tests.ports import free_port
 
 
 class ControllerManagerProcess:

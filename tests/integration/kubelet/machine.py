@@ -212,7 +212,11 @@ def busybox_image(archive: Path, tag: str, label: str = "") -> Path:
     applets = run("/bin/busybox", "--list").split()
     files: dict[str, bytes | str] = {"bin/busybox": Path("/bin/busybox").read_bytes()}
     files |= {f"bin/{applet}": "busybox" for applet in applets if applet != "busybox"}
-    files |= {"etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n", "etc/group": b"root:x:0:\n", "tmp/.keep": label.encode()}
+    files |= {
+        "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n",
+        "etc/group": b"root:x:0:\n",
+        "tmp/.keep": label.encode(),
+    }
     return write_image(archive, tag, files, command=["sh"])
 
 

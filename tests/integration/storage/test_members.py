@@ -13,9 +13,10 @@ from apiserver.storage.errors import Unavailable
 from apiserver.storage.etcd import connected
 from machinery.component import tls
 from machinery.component.tls import CertRequest
-from tests.integration.etcd import EtcdProcess, free_port, start_members
+from tests.integration.etcd import EtcdProcess, start_members
 from tests.integration.storage.test_contract import take
 from tests.integration.storage.test_etcd import write_number
+from tests.ports import free_port
 
 
 @pytest.fixture
