@@ -50,6 +50,7 @@ logger = logging.getLogger(__name__)
 
 _STATUS_WRITERS: Final = 4
 _HEALTH_SECONDS: Final = 5.0
+_IMPATIENT_SECONDS: Final = 0.5
 _SWEEP_SECONDS: Final = 15.0
 _IMAGE_SECONDS: Final = 300.0
 _EVICTION_SECONDS: Final = 10.0
@@ -210,7 +211,7 @@ class Kubelet:
         group.create_task(self.recorder.run(), name="events")
         for number in range(_STATUS_WRITERS):
             group.create_task(self.statuses.run(), name=f"status writer {number}")
-        group.create_task(every(_HEALTH_SECONDS, "runtime health", self.health.look), name="runtime health")
+        group.create_task(keep_running("runtime health", self._watch_runtime), name="runtime health")
         group.create_task(keep_running("node lease", self._keep_lease), name="lease")
         group.create_task(keep_running("node status", lambda: self._keep_status(frequency)), name="node status")
         group.create_task(self._pods(group), name="pods")
@@ -264,6 +265,12 @@ class Kubelet:
         name = f"{version.runtime_name}://{version.runtime_version}"
         self.reporter.identity = replace(self.reporter.identity, runtime_version=name)
         return True
+
+    async def _watch_runtime(self) -> None:
+        await self.health.look()
+        # A node that is not ready yet is waited for: its network is configured within seconds of its registration.
+        well = not (self.health.problem or self.health.network_problem)
+        await self._around.clock.sleep(_HEALTH_SECONDS if well else _IMPATIENT_SECONDS)
 
     async def _keep_lease(self) -> None:
         await self.lease.renew()
