@@ -9,7 +9,7 @@ import importlib
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -183,7 +183,7 @@ class Session:
 
     async def events(
         self, path: str, *, params: Mapping[str, str], headers: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Json]:
+    ) -> AsyncGenerator[Json, None]:
         """A watch's events as they come, ERROR among them; ends when the server ends it."""
         rest = b""
         async with self.stream(path, params={"watch": "true"} | dict(params), headers=headers) as answer:

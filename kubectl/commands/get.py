@@ -4,6 +4,7 @@ Upstream: kubectl/pkg/cmd/get/get.go.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -248,8 +249,9 @@ async def _watch(session: Session, args: Args, options: Options, selected: Seque
     if not args.on("watch-only"):
         printer.show_list(answer)
     params = one.params | {"resourceVersion": meta.resource_version_of(answer)}
-    async for event in session.events(one.path, params=params, headers=_headers(options)):
-        printer.show_event(event)
+    async with aclosing(session.events(one.path, params=params, headers=_headers(options))) as events:
+        async for event in events:
+            printer.show_event(event)
 
 
 class _WatchPrinter:

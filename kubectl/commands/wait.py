@@ -14,7 +14,7 @@ from kubectl.flags import Args, seconds, text
 from kubectl.printers import jsonpath
 from kubectl.problems import CliError
 from kubectl.session import Session
-from kubectl.waiting import states, until
+from kubectl.waiting import until
 from kubectl.writes import Results
 from machinery.api import errors, meta
 from machinery.api.codec import Json
@@ -148,10 +148,9 @@ async def _wait(session: Session, target: Target, check: Check | None, deadline:
         return check is not None and check(state)
 
     if deadline is None:
-        async for state in states(session, target):
-            if not holds(state):
-                raise CliError(f"condition not met for {where}")
-            return
+        if not holds(await until(session, target, lambda _: True)):
+            raise CliError(f"condition not met for {where}")
+        return
     try:
         async with asyncio.timeout(max(0.0, (deadline or 0.0) - time.monotonic())):
             await until(session, target, holds)
