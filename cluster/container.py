@@ -19,6 +19,7 @@ from cluster.config import ClusterConfig, Layout, Node, Ports, load, save
 from cluster.errors import ClusterError
 from cluster.plan import Planner, Programs
 from cluster.supervisor import SPECS, Supervisor, is_ready
+from machinery.component import tls
 
 OUTPUT: Final = Path("/var/lib/skiff")
 API_HOST: Final = "apiserver"
@@ -52,7 +53,7 @@ def write_certs(config: ClusterConfig, output: Path) -> None:
     # The port is published on the user's machine, so there the API server is on loopback.
     ports = config.ports.model_copy(update={"api": int(os.environ.get("SKIFF_PORT", "6443"))})
     here = config.model_copy(update={"api_address": "127.0.0.1", "ports": ports})
-    pki.write_private(layout.admin_kubeconfig, kubeconfigs.text(here, layout.pki, "admin"))
+    tls.write_private(layout.admin_kubeconfig, kubeconfigs.text(here, layout.pki, "admin"))
 
 
 def write_node(config: ClusterConfig, layout: Layout, node: Node) -> None:

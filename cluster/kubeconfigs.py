@@ -8,7 +8,7 @@ import yaml
 
 from cluster.config import ClusterConfig, Layout
 from cluster.errors import ClusterError
-from cluster.pki import write_private
+from machinery.component.tls import write_private
 
 
 def users(config: ClusterConfig, layout: Layout) -> dict[Path, str]:

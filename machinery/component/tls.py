@@ -1,6 +1,7 @@
 """Keys and certificates: a CA, what it signs, and the self-signed pair of a server that was given none."""
 
 import ipaddress
+import os
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -53,8 +54,7 @@ class KeyPair:
         """As `name.crt` and `name.key` (0600) in a folder that is made if need be."""
         folder.mkdir(parents=True, exist_ok=True)
         files = TLSFiles(folder / f"{name}.crt", folder / f"{name}.key")
-        files.key.touch(mode=0o600)
-        files.key.write_bytes(self.key_pem())
+        write_private(files.key, self.key_pem())
         files.cert.write_bytes(self.cert_pem())
         return files
 
@@ -68,6 +68,7 @@ class CertRequest:
     hosts: tuple[str, ...] = ()
     server: bool = False
     client: bool = False
+    years: int = 1
 
 
 def create_ca(common_name: str) -> KeyPair:
@@ -81,11 +82,11 @@ def create_ca(common_name: str) -> KeyPair:
 
 
 def issue(ca: KeyPair, request: CertRequest) -> KeyPair:
-    """A certificate signed by the CA, good for one year."""
+    """A certificate signed by the CA, good for the years it asks for."""
     key = ec.generate_private_key(ec.SECP256R1())
     names = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in request.organizations]
     subject = x509.Name([*names, x509.NameAttribute(NameOID.COMMON_NAME, request.common_name)])
-    builder = _builder(subject, ca.certificate.subject, key, _YEAR)
+    builder = _builder(subject, ca.certificate.subject, key, request.years * _YEAR)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs=False), critical=True)
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key())
@@ -117,6 +118,13 @@ def load_pair(folder: Path, name: str) -> KeyPair:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ValueError(f"{folder / name}.key is not an EC key")
     return KeyPair(x509.load_pem_x509_certificate((folder / f"{name}.crt").read_bytes()), key)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file that nobody else may read, not even for a moment."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
