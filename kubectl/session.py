@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from machinery.client.rest import Client
 
+_GOODBYE: Final = 0.05
 _WARNING: Final = re.compile(r'299 [^ ]+ "((?:\\.|[^"\\])*)"')
 
 
@@ -39,12 +40,16 @@ class Session:
         self._chosen: kubeconfig.Chosen | None = None
         self._client: Client | None = None
         self._discovery: Discovery | None = None
+        self._streamed = False
 
     async def __aenter__(self) -> "Session":
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+        if self._streamed:
+            # TLS says goodbye after the connection was closed: a loop that ends before would leave the socket open.
+            await asyncio.sleep(_GOODBYE)
 
     # --- output -------------------------------------------------------------------------------------------------------
 
@@ -175,6 +180,7 @@ class Session:
     ) -> AsyncIterator["httpx.Response"]:
         """A GET whose body is read as it comes, without a limit of time."""
         client = await self.client()
+        self._streamed = True
         try:
             async with client.stream(path, params=params, headers=headers) as answer:
                 yield answer
