@@ -156,21 +156,27 @@ def kubeconfig(
 def stop(component: Component, home: Home = None) -> None:
     """Stop a process of the cluster and leave it stopped."""
     _tell("stop", component, home)
+    typer.echo(f"{component} stopped")
 
 
 def start(component: Component, home: Home = None) -> None:
     """Start a process that was stopped."""
     _tell("start", component, home)
+    typer.echo(f"{component} started")
 
 
 def restart(component: Component, home: Home = None) -> None:
     """Stop a process and start it again."""
     _tell("restart", component, home)
+    typer.echo(f"{component} restarted")
 
 
 def _tell(what: str, component: str, home: Path | None) -> None:
     _, layout = existing(home)
     try:
+        names = [state.name for state in control.states(layout)]
+        if names and component not in names:
+            raise ClusterError(f"there is no component called {component}: there are {', '.join(names)}")
         control.ask(layout, what, component)
     except OSError as problem:
         raise reporting(ClusterError("the cluster does not run")) from problem
@@ -226,7 +232,7 @@ def image_build(
         archive = layout.images / chosen.file_name
         try:
             if image is None and not (given.directories or given.packages):
-                raise ClusterError(f"{reference} is no built-in image: say --from-dir or --packages")
+                raise ClusterError(f"{reference} is no built-in image: say what goes in with --packages or --from-dir")
             image_id = images.build(chosen, archive)
         except ClusterError as problem:
             raise reporting(problem) from problem

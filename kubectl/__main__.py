@@ -119,6 +119,7 @@ def _complain(problem: BaseException) -> int:
 def _run(argv: list[str]) -> int:
     index = flags.first_word(GLOBAL_FLAGS, argv)
     if index < 0:
+        arguments(Command("", ""), [], argv)
         sys.stdout.write(_overview())
         return 0
     name, rest = argv[index], argv[:index] + argv[index + 1 :]
@@ -157,7 +158,7 @@ def arguments(command: Command, path: list[str], rest: list[str]) -> Args:
     try:
         return flags.parse(_all_flags(command.flags), rest)
     except CliError as problem:
-        raise CliError(f"{problem}\nSee '{PROGRAM} {' '.join(path)} --help' for usage.") from problem
+        raise CliError(f"{problem}\nSee '{' '.join([PROGRAM, *path])} --help' for usage.") from problem
 
 
 def _all_flags(own: Iterable[Flag]) -> list[Flag]:
@@ -177,7 +178,9 @@ async def _execute(command: Command, args: Args) -> int | None:
 
 def _run_cluster(argv: list[str]) -> int:
     typer = importlib.import_module("typer")
-    app = typer.Typer(no_args_is_help=True, add_completion=False)
+    app = typer.Typer(
+        no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
+    )
     importlib.import_module(_CLUSTER_MODULE).register(app)
     try:
         typer.main.get_command(app).main(args=argv, prog_name=PROGRAM)

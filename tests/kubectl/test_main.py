@@ -77,6 +77,7 @@ def test_help_of_a_verb_shows_its_flags(capsys: pytest.CaptureFixture[str]) -> N
             ["error: unknown flag: --outptu (did you mean --output?)", "See 'skiff get --help' for usage."],
             id="flag",
         ),
+        pytest.param(["--bogus"], ["error: unknown flag: --bogus", "See 'skiff --help' for usage."], id="no-verb"),
         pytest.param(["rollout", "foo"], ['error: unknown command "foo" for "skiff rollout"'], id="subcommand"),
     ],
 )
@@ -85,6 +86,13 @@ def test_an_unknown_word_is_an_error_that_names_the_nearest(
 ) -> None:
     assert main.run(argv) == 1
     assert capsys.readouterr().err.splitlines() == lines
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_every_command_has_help_by_both_flags(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in ([flag], ["get", flag], ["status", flag], ["image", "build", flag]):
+        assert main.run(argv) == 0, argv
+        assert "Usage: skiff" in capsys.readouterr().out
 
 
 def test_nobody_listening_is_said_in_kubectls_words(capsys: pytest.CaptureFixture[str], kubeconfig: Path) -> None:
