@@ -70,7 +70,7 @@ class Request:
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > MAX_BODY:
-                raise errors.RequestEntityTooLarge(f"limit is {MAX_BODY}")
+                raise errors.RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY}")
             chunks.append(chunk)
             more = message.get("more_body", False)
         return b"".join(chunks)

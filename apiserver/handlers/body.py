@@ -1,5 +1,6 @@
 """Bodies: from bytes on the wire to an object of the right kind, checked against its schema. Patches are patch's."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from machinery.api.schema import schema_of
 
 _ALIAS_FACTOR: Final = 10  # of a YAML body's length: how many values its aliases may stand for
 _NESTING: Final = 250  # a little less than orjson writes
+_YAML_NODES: Final = 200_000  # more than etcd takes as one object of any use; each costs half a kilobyte to read
+_YAML_AT_ONCE: Final = 1 << 14  # bytes of YAML that are read in a few milliseconds
 SUPPORTED: Final = (negotiation.JSON, negotiation.YAML, negotiation.PROTOBUF)
 _SUMMARY_BYTES: Final = 30
 _DELETE_OPTIONS: Final = "DeleteOptions"  # all that is parsed without a kind from the URL
@@ -28,7 +31,7 @@ async def decode_body(request: Request, resource: Resource, field_validation: st
     """
     raw = await request.body()
     content_type = request.headers.get("content-type", "")
-    obj = parse(raw, content_type, resource.kind)
+    obj = await parse_aside(raw, content_type, resource.kind)
     is_json = negotiation.content_type(content_type, SUPPORTED) == negotiation.JSON
     text = raw if is_json else b""  # only JSON is searched for duplicate fields
     obj.setdefault("apiVersion", resource.kind.api_version)
@@ -43,6 +46,13 @@ def check_schema(request: Request, obj: Json, kind: Kind, text: bytes = b"", fie
     if not isinstance(obj.get("metadata"), dict):
         obj["metadata"] = obj.get("metadata") or {}
     request.warnings += schema_of(kind).decode(obj, text, field_validation)
+
+
+async def parse_aside(raw: bytes, content_type: str, kind: Kind | None = None) -> Json:
+    """As `parse`, and other requests go on while a large YAML body is read: that takes seconds, not milliseconds."""
+    if len(raw) > _YAML_AT_ONCE and negotiation.content_type(content_type, SUPPORTED) == negotiation.YAML:
+        return await asyncio.to_thread(parse, raw, content_type, kind)
+    return parse(raw, content_type, kind)
 
 
 def parse(raw: bytes, content_type: str, kind: Kind | None = None) -> Json:
@@ -88,9 +98,25 @@ def _summary(raw: bytes) -> str:
 
 def yaml_loads(raw: bytes) -> Any:
     """One YAML document with JSON's types only: a date stays the text it was written as. May raise ValueError."""
+    _check_yaml(raw)
     value = yaml.load(raw, Loader=_JsonLoader)
     _check_aliases(value, _ALIAS_FACTOR * len(raw) + 1000)
     return codec.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS))  # a key 1 is the text "1"
+
+
+def _check_yaml(raw: bytes) -> None:
+    """Refuse what is too deep (the C loader recurses, and would take the process with it) or has too many nodes."""
+    depth = nodes = 0
+    for event in yaml.parse(raw, Loader=_JsonLoader):
+        nodes += isinstance(event, yaml.NodeEvent)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _NESTING:
+            raise ValueError("exceeded max depth")
+        if nodes > _YAML_NODES:
+            raise ValueError(f"document has more than {_YAML_NODES} nodes")
 
 
 def _check_aliases(value: Any, budget: int) -> None:
@@ -107,8 +133,8 @@ def _check_aliases(value: Any, budget: int) -> None:
             waiting.extend(node)
 
 
-class _JsonLoader(yaml.SafeLoader):
-    """A SafeLoader that knows no timestamps."""
+class _JsonLoader(yaml.CSafeLoader):
+    """A SafeLoader (libyaml's: nine times as fast) that knows no timestamps."""
 
 
 _JsonLoader.yaml_implicit_resolvers = {

@@ -4,7 +4,7 @@ from typing import Final
 
 from apiserver.handlers import admitting, options, rendering
 from apiserver.handlers import list as listing
-from apiserver.handlers.body import parse
+from apiserver.handlers.body import parse_aside
 from apiserver.registry.deletion import DeleteOptions
 from apiserver.registry.store import Deleted, Store
 from apiserver.request import Answer, Request, Response
@@ -61,7 +61,7 @@ async def read_options(request: Request) -> DeleteOptions:
     raw = await request.body()
     body: Json = {}
     if raw:
-        body = parse(raw, request.headers.get("content-type", ""))
+        body = await parse_aside(raw, request.headers.get("content-type", ""))
         if body.get("kind", DELETE_OPTIONS.kind) != DELETE_OPTIONS.kind:
             raise errors.BadRequest("decoded object cannot be converted to DeleteOptions")
         schema_of(DELETE_OPTIONS).decode(body, field_validation="Ignore")

@@ -14,7 +14,14 @@ from apiserver.request import Answer, Request
 from machinery.api import codec, errors
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
-from machinery.api.patch import MalformedPatch, PatchDoesNotApply, json_patch, merge_patch, strategic_merge_patch
+from machinery.api.patch import (
+    MalformedPatch,
+    PatchDoesNotApply,
+    PatchTooLarge,
+    json_patch,
+    merge_patch,
+    strategic_merge_patch,
+)
 from machinery.api.schema import schema_of
 
 JSON_PATCH: Final = "application/json-patch+json"
@@ -84,11 +91,13 @@ def patched(request: Request, store: Store, old: Json, patch: Patch, chosen: Wri
 
 
 def apply_patch(patch: Patch, old: Json, kind: Kind) -> Json:
-    """The patched document; raises BadRequest for a patch that is none, 422 for one that does not fit."""
+    """The patched document; raises BadRequest for a patch that is none, 413 for one too long, 422 for an unfit one."""
     try:
         return patch(old, kind)
     except MalformedPatch as problem:
         raise errors.BadRequest(str(problem)) from problem
+    except PatchTooLarge as problem:
+        raise errors.RequestEntityTooLarge(f"Request entity too large: {problem}") from problem
     except PatchDoesNotApply as problem:
         raise errors.Invalid(f"the server rejected our request due to an error in our request: {problem}") from problem
 

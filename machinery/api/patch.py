@@ -28,6 +28,7 @@ from machinery.api.codec import Json
 from machinery.api.schema_walk import Shape, What
 
 MAX_OPERATIONS: Final = 10_000  # upstream: maxJSONPatchOperations
+MAX_COPIED: Final = 3 << 20  # bytes that one patch may copy; upstream: JSONPatchMaxCopyBytes
 
 
 class PatchError(ValueError):
@@ -38,6 +39,10 @@ class MalformedPatch(PatchError):
     """The patch is wrong by itself."""
 
 
+class PatchTooLarge(PatchError):
+    """The patch has more operations than one patch may have."""
+
+
 class PatchDoesNotApply(PatchError):
     """The patch does not fit this document."""
 
@@ -46,18 +51,24 @@ class PatchDoesNotApply(PatchError):
 
 
 def json_patch(doc: Json, operations: Any) -> Json:
-    """A new document after all operations in order; raises MalformedPatch or PatchDoesNotApply."""
+    """A new document after all operations in order; raises MalformedPatch, PatchTooLarge or PatchDoesNotApply."""
     if not isinstance(operations, list) or not all(isinstance(operation, dict) for operation in operations):
         raise MalformedPatch("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
     if len(operations) > MAX_OPERATIONS:
-        raise MalformedPatch(f"The allowed maximum operations in a JSON patch is 10000, got {len(operations)}")
+        raise PatchTooLarge(f"The allowed maximum operations in a JSON patch is 10000, got {len(operations)}")
     result = codec.copy_of(doc)
+    copied = 0
     for operation in operations:
         kind = operation.get("op")
         apply = _OPERATIONS.get(kind) if isinstance(kind, str) else None
         if apply is None:
             raise PatchDoesNotApply(f"Unexpected kind: {kind if isinstance(kind, str) else 'unknown'}")
-        apply(result, operation)
+        copied += apply(result, operation) or 0
+        if copied > MAX_COPIED:  # else forty copies of a document into itself fill any memory
+            raise PatchDoesNotApply(
+                f"Unable to complete the copy, the accumulated size increase of copy is {copied}, "
+                f"exceeding the limit {MAX_COPIED}"
+            )
     return result
 
 
@@ -186,7 +197,8 @@ def _move(doc: Json, operation: Json) -> None:
     _wrapped(f"error in move for path: '{path}'", _insert, container, token, value)
 
 
-def _copy(doc: Json, operation: Json) -> None:
+def _copy(doc: Json, operation: Json) -> int:
+    """The size of what was copied, in bytes."""
     source = _pointer(operation, "from", "copy")
     container, token = _container(doc, source)
     if container is None:
@@ -198,7 +210,12 @@ def _copy(doc: Json, operation: Json) -> None:
         raise PatchDoesNotApply(
             f"copy operation does not apply: doc is missing destination path: {path}: missing value"
         )
-    _wrapped("error while adding value during copy", _insert, container, token, codec.loads(codec.dumps(value)))
+    try:
+        text = codec.dumps(value)
+    except TypeError as problem:  # deeper than can be written
+        raise PatchDoesNotApply(f"error while performing deep copy: {problem}") from problem
+    _wrapped("error while adding value during copy", _insert, container, token, codec.loads(text))
+    return len(text)
 
 
 def _test(doc: Json, operation: Json) -> None:
@@ -225,7 +242,7 @@ def _has_booleans(value: Any) -> bool:
     return isinstance(value, bool)
 
 
-_OPERATIONS: Final[Mapping[str, Callable[[Json, Json], None]]] = {
+_OPERATIONS: Final[Mapping[str, Callable[[Json, Json], int | None]]] = {
     "add": _add,
     "remove": _remove,
     "replace": _replace,

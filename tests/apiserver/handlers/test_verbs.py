@@ -62,6 +62,20 @@ async def test_yaml_is_read_and_written(api: Caller) -> None:
             id="too-deep-yaml",
         ),
         pytest.param(
+            b"- " * 200_000,
+            {"content-type": "application/yaml"},
+            errors.BadRequest,
+            "exceeded max depth",
+            id="deeper-than-the-c-stack-in-yaml",
+        ),
+        pytest.param(
+            b"a: [" + b"1," * 300_000 + b"]",
+            {"content-type": "application/yaml"},
+            errors.BadRequest,
+            "document has more than 200000 nodes",
+            id="too-many-nodes-in-yaml",
+        ),
+        pytest.param(
             b"a: &a [x,x,x,x,x,x,x,x]\n"
             + b"".join(b"%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n" % (n, n, *[n - 1] * 8) for n in range(98, 116)),
             {"content-type": "application/yaml"},
