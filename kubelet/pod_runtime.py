@@ -149,10 +149,11 @@ class PodRuntime:
             outcome.wait(name, Waiting(problem.reason, str(problem)), _RETRY)
 
     def _crash_wait(self, pod: Json, container: Json, record: PodRecord) -> float:
-        latest = record.latest(container["name"])
-        if latest is None or not latest.is_over:
+        # What was just stopped (a probe said so) runs in the record still: the attempt before it counts, as upstream.
+        last = record.last_ended(container["name"])
+        if last is None:
             return 0.0
-        key, ended = _backoff_key(pod, container), latest.finished_at / 1e9
+        key, ended = _backoff_key(pod, container), last.finished_at / 1e9
         wait = self._backoff.remaining(key, ended)
         if wait <= 0:
             self._backoff.next(key, ended)

@@ -123,7 +123,7 @@ def _never_ran(container: Json, pod: Json, facts: Facts) -> Json:
     why = facts.waiting.get(name) or Waiting("PodInitializing" if pods.init_containers_of(pod) else "ContainerCreating")
     state = _waiting(why)
     last: Json = {}
-    if facts.over:
+    if facts.over and _must_have_run(container, pod, facts.record):
         # What had ended before and is gone from the runtime (a restart, garbage collection) keeps its last word.
         old_state = old_status.get("state") or {}
         state = old_state if "terminated" in old_state else {"terminated": dict(_LOST)}
@@ -139,6 +139,23 @@ def _never_ran(container: Json, pod: Json, facts: Facts) -> Json:
         **({"containerID": old_status["containerID"]} if facts.over and old_status.get("containerID") else {}),
         "started": False,
     }
+
+
+def _must_have_run(container: Json, pod: Json, record: PodRecord) -> bool:
+    """Whether a missing record means a loss, and not that its turn never came (upstream: hasPodInitialized)."""
+    inits = pods.init_containers_of(pod)
+    if not inits:
+        return True
+    if any(container["name"] == init["name"] for init in inits):
+        return _has_started(_old_container_status(pod, container["name"]))
+    final = record.latest(inits[-1]["name"])
+    if final is not None and final.is_over and final.exit_code == 0:
+        return True
+    return any(_has_started(old) for old in (pod.get("status") or {}).get("containerStatuses") or ())
+
+
+def _has_started(status: Json) -> bool:
+    return bool(status.get("lastState")) or bool((status.get("state") or {}).keys() - {"waiting"})
 
 
 def _old_container_status(pod: Json, name: str) -> Json:

@@ -93,6 +93,10 @@ class PodRecord:
         """The newest attempt of a container."""
         return next((container for container in self.containers if container.name == name), None)
 
+    def last_ended(self, name: str) -> ContainerRecord | None:
+        """The newest attempt of a container that is over."""
+        return next((container for container in self.containers if container.name == name and container.is_over), None)
+
     def previous(self, name: str) -> ContainerRecord | None:
         """The attempt before the newest."""
         attempts = [container for container in self.containers if container.name == name]

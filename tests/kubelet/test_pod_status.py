@@ -174,6 +174,24 @@ def test_a_container_nobody_can_find_is_lost_when_the_pod_is_over() -> None:
     assert one["state"]["terminated"]["exitCode"] == 137
 
 
+@pytest.mark.parametrize(
+    ("seen", "old", "state"),
+    [
+        pytest.param(record(exited("setup", 1)), {}, "waiting", id="its-turn-never-came"),
+        pytest.param(record(exited("setup", 0)), {}, "terminated", id="its-turn-had-come"),
+        pytest.param(NOTHING, {"waiting": {"reason": "PodInitializing"}}, "waiting", id="it-was-waiting"),
+        pytest.param(NOTHING, {"running": {"startedAt": "2026-01-01T00:00:00Z"}}, "terminated", id="it-was-running"),
+    ],
+)
+def test_a_container_behind_init_containers_is_lost_only_if_its_turn_came(
+    seen: PodRecord, old: Json, state: str
+) -> None:
+    spec = pod(inits=(SETUP,), policy="Never")
+    spec["status"] = {"containerStatuses": [{"name": "main", "state": old}]} if old else {}
+    status = status_of(spec, facts(seen, over=True), NOW)
+    assert list(status["containerStatuses"][0]["state"]) == [state]
+
+
 def test_a_pod_keeps_its_address_when_it_is_over() -> None:
     spec = pod() | {"status": {"podIP": "10.0.0.5", "podIPs": [{"ip": "10.0.0.5"}]}}
     assert status_of(spec, facts(record(exited(), boxes=()), over=True), NOW)["podIP"] == "10.0.0.5"
