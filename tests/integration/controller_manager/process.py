@@ -32,9 +32,13 @@ class ControllerManagerProcess:
             time.sleep(0.05)
 
     def revive(self) -> None:
-        """Start again if it ended by itself, as a supervisor would: it gives up when it cannot renew its Lease."""
-        if self._process is None or self._process.poll() is not None:
-            self.start()
+        """Start again if it ends by itself, as a supervisor would: it gives up when it cannot renew its Lease."""
+        try:
+            if self._process is not None:
+                self._process.wait(5)  # it may have given up and be on its way out
+        except subprocess.TimeoutExpired:
+            return
+        self.start()
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End the process; its exit code."""
