@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from kubelet.cri import api_pb2 as api
-from kubelet.cri.client import POD_UID_LABEL, RuntimeNotFound, RuntimeProblem
+from kubelet.cri.client import POD_UID_LABEL, RuntimeNotFound
 
 RUN_SECONDS: Final = "simulation.skiff.dev/run-seconds"
 EXIT_CODE: Final = "simulation.skiff.dev/exit-code"
@@ -259,5 +259,6 @@ def _new_id() -> str:
     return uuid.uuid4().hex * 2
 
 
-def _unimplemented(call: str) -> RuntimeProblem:
-    return RuntimeProblem(call, "Unimplemented", "a simulated node streams nothing")
+def _unimplemented(call: str) -> OSError:
+    # No RuntimeProblem: kubectl reads `rpc error: …` as YAML, takes it for an empty Status and shows nothing of it.
+    return OSError(f"{call} needs a container, and this node is simulated")
