@@ -13,7 +13,8 @@ One SkiffProtocol per socket. It adds four things to uvicorn's:
   is over on this connection.
 * `ChunkWriter`: chunked responses written straight to the transport, gathered per tick of the loop. A watch delivery
   costs a list append and a share of one write, where ASGI costs a coroutine and a dict per chunk.
-* Limits: heads over MAX_HEAD bytes are refused with 431 before they fill the memory.
+* Limits: heads over MAX_HEAD bytes are refused with 431 before they fill the memory, and who takes longer than
+  HEAD_SECONDS over one is disconnected: it costs nothing to send half a head, and each would hold a file descriptor.
 
 Invariants: nothing writes to a closing transport (uvloop raises); after `take_over` uvicorn's cycle counts as
 complete, so that neither its keep-alive timer nor its error page touches the socket again. Refused: answering
@@ -31,6 +32,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 MAX_HEAD: Final = 1 << 20  # bytes; Go's http.DefaultMaxHeaderBytes
+HEAD_SECONDS: Final = 32.0  # from a connection's start or a request's first byte; upstream: ReadHeaderTimeout
 MAX_UNSENT: Final = 8 << 20  # bytes; a reader further behind than this is dropped
 _EARLY_LIMIT: Final = 1 << 16  # bytes kept for a tunnel before anybody takes it
 
@@ -178,17 +180,22 @@ class SkiffProtocol(HttpToolsProtocol):
         self._peer: Peer | None = None
         self._early = bytearray()
         self._head_size = 0
+        self._in_head = True
+        self._head_timer: asyncio.TimerHandle | None = None
         self._extensions: dict[str, Any] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected."""
         super().connection_made(transport)
         self._extensions = {"skiff": Connection(self)}
+        self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: streams and tunnels hear of it."""
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
+        self._in_head = False
+        self._watch_head()
         if self._peer is not None:
             self._peer.peer_lost()
         self._extensions["skiff"].was_lost()
@@ -218,6 +225,15 @@ class SkiffProtocol(HttpToolsProtocol):
             self._keep_early(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse()
+        self._watch_head()
+
+    def _watch_head(self) -> None:
+        """A timer runs while a head is incomplete: whole requests, all but few, never start one."""
+        if self._in_head and self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        elif not self._in_head and self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def _refuse(self) -> None:
         if self.transport.is_closing():
@@ -236,6 +252,7 @@ class SkiffProtocol(HttpToolsProtocol):
         """A request begins: its head is counted from zero."""
         super().on_message_begin()
         self._head_size = 0
+        self._in_head = True
 
     def on_url(self, url: bytes) -> None:
         """Part of the request line."""
@@ -255,6 +272,7 @@ class SkiffProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole: the request's task is made, and will find its own cycle when it runs."""
         super().on_headers_complete()
+        self._in_head = False
         self.scope["extensions"] = self._extensions | {"skiff.cycle": self.cycle}
 
     def start_chunked(
