@@ -99,7 +99,8 @@ def apply_patch(patch: Patch, old: Json, kind: Kind) -> Json:
     except PatchTooLarge as problem:
         raise errors.RequestEntityTooLarge(f"Request entity too large: {problem}") from problem
     except PatchDoesNotApply as problem:
-        raise errors.Invalid(f"the server rejected our request due to an error in our request: {problem}") from problem
+        # Which operation failed is not told: upstream has one sentence for all of them, and clients match it.
+        raise errors.Invalid("the server rejected our request due to an error in our request") from problem
 
 
 def _undecodable(obj: Json, problem: errors.BadRequest) -> errors.Invalid:
