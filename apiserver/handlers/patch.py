@@ -3,7 +3,8 @@
 How a patch changes a document is machinery.api.patch. Server-side apply is not here yet.
 """
 
-from collections.abc import Callable
+import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 from apiserver.handlers import admitting, negotiation, options, rendering
@@ -29,8 +30,25 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 SUPPORTED: Final = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)
 
-#: from the document and the kind to the patched document
-Patch = Callable[[Json, Kind], Json]
+_WRONG_TYPE: Final = re.compile(r"json: cannot unmarshal (\w+).* into Go struct field \S+ of type (\S+)")
+_SCALAR: Final = re.compile(r"string|bool|u?int\d*|float\d+")
+_GO_KINDS: Final = {"number": "int64", "array": "slice", "object": "map"}
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A patch as it was sent."""
+
+    media_type: str
+    value: Any
+
+    def applied_to(self, doc: Json, kind: Kind) -> Json:
+        """The patched document; raises what machinery.api.patch raises."""
+        if self.media_type == JSON_PATCH:
+            return json_patch(doc, self.value)
+        if self.media_type == MERGE_PATCH:
+            return merge_patch(doc, self.value)
+        return strategic_merge_patch(doc, self.value, schema_of(kind).shape)
 
 
 async def handle(request: Request, store: Store) -> Answer:
@@ -52,7 +70,7 @@ async def handle(request: Request, store: Store) -> Answer:
 
 
 async def read_patch(request: Request) -> Patch:
-    """The body as a function; raises BadRequest, and UnsupportedMediaType for what is no patch."""
+    """The body; raises BadRequest, and UnsupportedMediaType for what is no patch."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip()
     if media_type not in SUPPORTED:
         raise negotiation.unsupported(SUPPORTED)
@@ -62,17 +80,9 @@ async def read_patch(request: Request) -> Patch:
         check_depth(raw, value)
     except (ValueError, TypeError) as problem:
         raise errors.BadRequest(f"error decoding patch: {problem}") from problem
-    return _applier(media_type, value)
-
-
-def _applier(media_type: str, value: Any) -> Patch:
-    if media_type == JSON_PATCH:
-        return lambda doc, kind: json_patch(doc, value)
-    if not isinstance(value, dict):
+    if media_type != JSON_PATCH and not isinstance(value, dict):
         raise errors.BadRequest("error decoding patch: json: cannot unmarshal into Go value of type map")
-    if media_type == MERGE_PATCH:
-        return lambda doc, kind: merge_patch(doc, value)
-    return lambda doc, kind: strategic_merge_patch(doc, value, schema_of(kind).shape)
+    return Patch(media_type, value)
 
 
 def patched(request: Request, store: Store, old: Json, patch: Patch, chosen: WriteOptions) -> Json:
@@ -84,7 +94,7 @@ def patched(request: Request, store: Store, old: Json, patch: Patch, chosen: Wri
         request.warnings.clear()  # a second try says again what the first one said
         check_schema(request, obj, kind, b"", chosen.field_validation)
     except errors.BadRequest as problem:
-        raise _undecodable(obj, problem) from problem
+        raise _undecodable(obj, patch, problem) from problem
     request.warnings[:] = list(dict.fromkeys([*warnings, *request.warnings]))
     _check_identity(obj, old)
     return obj
@@ -93,7 +103,7 @@ def patched(request: Request, store: Store, old: Json, patch: Patch, chosen: Wri
 def apply_patch(patch: Patch, old: Json, kind: Kind) -> Json:
     """The patched document; raises BadRequest for a patch that is none, 413 for one too long, 422 for an unfit one."""
     try:
-        return patch(old, kind)
+        return patch.applied_to(old, kind)
     except MalformedPatch as problem:
         raise errors.BadRequest(str(problem)) from problem
     except PatchTooLarge as problem:
@@ -103,9 +113,36 @@ def apply_patch(patch: Patch, old: Json, kind: Kind) -> Json:
         raise errors.Invalid("the server rejected our request due to an error in our request") from problem
 
 
-def _undecodable(obj: Json, problem: errors.BadRequest) -> errors.Invalid:
+def _undecodable(obj: Json, patch: Patch, problem: errors.BadRequest) -> errors.Invalid:
+    """Upstream decodes what a strategic patch made from maps, and says it otherwise than for bytes that were JSON."""
     detail = problem.message.partition("cannot be handled as a ")[2].partition(": ")[2] or problem.message
-    return errors.invalid(Kind("", "", "", ""), "", [errors.invalid_value("patch", codec.dumps(obj).decode(), detail)])
+    shown = codec.dumps(obj).decode()
+    if patch.media_type == STRATEGIC_PATCH:
+        shown, detail = go_text(patch.value), _of_maps(detail)
+    return errors.invalid(Kind("", "", "", ""), "", [errors.invalid_value("patch", shown, detail)])
+
+
+def _of_maps(detail: str) -> str:
+    """The words of upstream's runtime converter (apimachinery/pkg/runtime/converter.go) for a value of a wrong type."""
+    if not (found := _WRONG_TYPE.fullmatch(detail)):
+        return detail
+    given, wanted = _GO_KINDS.get(found[1], found[1]), found[2]
+    if _SCALAR.fullmatch(wanted):
+        return f"unrecognized type: {wanted}"
+    if wanted.startswith("[]"):
+        return f"cannot restore slice from {given}"
+    return f"cannot restore map from {given}" if wanted.startswith("map[") else f"cannot restore struct from: {given}"
+
+
+def go_text(value: Any) -> str:
+    """A JSON value as Go's %+v prints it: `map[a:1 b:[x y]]`."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{go_text(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(go_text, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "<nil>" if value is None else str(value)
 
 
 def _check_identity(obj: Json, old: Json) -> None:

@@ -266,6 +266,20 @@ async def test_each_kind_of_patch_patches(api: Caller, media_type: str, patch: o
             "application/merge-patch+json", {"data": {"k": 1}}, errors.Invalid, "patch: Invalid value:", id="bad-type"
         ),
         pytest.param(
+            "application/strategic-merge-patch+json",
+            {"data": {"k": 1, "a": None}},
+            errors.Invalid,
+            'patch: Invalid value: "map[data:map[a:<nil> k:1]]": unrecognized type: string',
+            id="bad-type-in-a-strategic-one",
+        ),
+        pytest.param(
+            "application/strategic-merge-patch+json",
+            {"data": ["x"]},
+            errors.Invalid,
+            'patch: Invalid value: "map[data:[x]]": cannot restore map from slice',
+            id="no-map-in-a-strategic-one",
+        ),
+        pytest.param(
             "application/merge-patch+json",
             {"metadata": {"resourceVersion": "1"}},
             errors.Conflict,
