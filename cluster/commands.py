@@ -23,7 +23,6 @@ from cluster import up as up_module
 from cluster.config import ClusterConfig, Layout, load
 from cluster.errors import ClusterError
 from cluster.progress import Progress
-from cluster.supervisor import SPECS
 
 images_app = typer.Typer(no_args_is_help=True, help="Make images from directories and packages; load them into nodes.")
 
@@ -185,11 +184,8 @@ def _tell(what: str, component: str, home: Path | None) -> None:
 
 
 def component_names(home: Path | None = None) -> list[str]:
-    """Names of the local cluster's processes (etcd, apiserver, kubelet-a …); empty when there is no cluster."""
-    layout = Layout.of(home)
-    if not layout.processes.exists():
-        return []
-    return [*(spec.name for spec in SPECS.validate_json(layout.processes.read_bytes())), "supervisor"]
+    """Names that the local cluster's logs go by (etcd, apiserver, kubelet-a …), after `down` too; empty without one."""
+    return sorted(log.stem for log in Layout.of(home).logs.glob("*.log"))
 
 
 def component_logs(name: str, follow: bool = False, lines: int = -1, home: Path | None = None) -> None:
