@@ -87,7 +87,11 @@ def _with_new_sandbox(pod: Json, record: PodRecord) -> Actions:
     inits = pods.init_containers_of(pod)
     first = [inits[0]["name"]] if inits else to_start
     return Actions(
-        kill_pod=sandbox is not None and record.is_alive, create_sandbox=True, attempt=attempt, start=tuple(first)
+        # A dead sandbox is stopped too: until then it keeps its address and its network namespace.
+        kill_pod=sandbox is not None,
+        create_sandbox=True,
+        attempt=attempt,
+        start=tuple(first),
     )
 
 

@@ -251,9 +251,8 @@ class PodRuntime:
             for container in [one for one in running if one.name == name]:
                 left = max(0, int(end - self._parts.clock.monotonic()))
                 await self._stop_container(pod, container, left, grace)
-        for sandbox in record.sandboxes:
-            if sandbox.ready:
-                await _if_there(self._runtime.stop_sandbox(sandbox.id))
+        for sandbox in record.sandboxes:  # those that died as well: only a stop gives their addresses back
+            await _if_there(self._runtime.stop_sandbox(sandbox.id))
         self._hooked.difference_update(container.id for container in record.containers)
 
     async def _kill_one(self, pod: Json, kill: Kill) -> None:

@@ -54,7 +54,7 @@ def spec_hash(spec: Json) -> str:
         pytest.param(
             pod(),
             record(exited(code=137), boxes=(DEAD_BOX,)),
-            Actions(create_sandbox=True, attempt=1, start=("main",)),
+            Actions(kill_pod=True, create_sandbox=True, attempt=1, start=("main",)),
             id="dead-sandbox-is-made-anew",
         ),
         pytest.param(
