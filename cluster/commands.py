@@ -58,8 +58,12 @@ def existing(home: Path | None) -> tuple[ClusterConfig, Layout]:
 
 def up(
     nodes: Annotated[
-        int, typer.Option(help="How many nodes, each in a network namespace with its own containerd.")
-    ] = 2,
+        int,
+        typer.Option(
+            help="How many nodes, each in a network namespace with its own containerd.",
+            show_default="2, or as many as there are",
+        ),
+    ] = 0,
     simulated: Annotated[int, typer.Option(help="How many nodes without containers instead; needs no root.")] = 0,
     registry_mirror: Annotated[str, typer.Option(help="URL of a registry that every image is pulled from.")] = "",
     bind_address: Annotated[

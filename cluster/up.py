@@ -20,13 +20,14 @@ READY_WITHIN: Final = 90.0  # seconds; a slow machine is no reason to give up
 GIVE_UP_AFTER_RESTARTS: Final = 5
 FALLBACK_PORTS: Final = 16443
 SIMULATED_PORTS: Final = 20250
+DEFAULT_NODES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a person asked for; it counts when the cluster is made, and is compared afterwards."""
+    """What a person asked for; it counts when the cluster is made. Numbers of nodes are compared afterwards; 0: any."""
 
-    nodes: int = 2
+    nodes: int = 0
     simulated: int = 0
     registry_mirror: str = ""
     bind_address: str = ""
@@ -63,24 +64,31 @@ def configure(layout: Layout, wish: Wish, progress: Progress) -> ClusterConfig:
     """The saved configuration, or a new one decided now."""
     if not machine.is_root() and not wish.simulated:
         progress.say("Without root there are no containers: the nodes are simulated.")
-        wish = replace(wish, simulated=wish.nodes)
+        wish = replace(wish, nodes=0, simulated=wish.nodes)
     with progress.step("Configuration") as step:
         config = load(layout)
         if config is not None:
             step.outcome = f"{layout.config}, as it was"
             _refuse_other_shape(config, wish)
             return config
-        config = decide(layout, wish)
+        config = decide(layout, _with_defaults(wish))
         save(config, layout)
         step.outcome = f"{len(config.nodes)} nodes, {config.api_url}"
         return config
 
 
+def _with_defaults(wish: Wish) -> Wish:
+    if wish.nodes or wish.simulated:
+        return wish
+    return replace(wish, nodes=DEFAULT_NODES) if machine.is_root() else replace(wish, simulated=DEFAULT_NODES)
+
+
 def _refuse_other_shape(config: ClusterConfig, wish: Wish) -> None:
     wanted = (wish.simulated or wish.nodes, bool(wish.simulated))
-    if (len(config.nodes), config.simulated) != wanted:
+    if wanted[0] and (len(config.nodes), config.simulated) != wanted:
         kind = "simulated" if config.simulated else "real"
-        raise ClusterError(f"there is a cluster of {len(config.nodes)} {kind} nodes already: `skiff down` first")
+        number = len(config.nodes)
+        raise ClusterError(f"there is a cluster of {number} {kind} nodes already: `skiff down --purge` forgets it")
 
 
 def decide(layout: Layout, wish: Wish) -> ClusterConfig:

@@ -41,6 +41,7 @@ def test_a_cluster_of_another_shape_is_not_changed_into_the_one_asked_for(tmp_pa
     layout = Layout(tmp_path, tmp_path / "run")
     up.configure(layout, Wish(simulated=2, base_port=27800), Progress())
     again = up.configure(layout, Wish(simulated=2, base_port=27850), Progress())
+    assert up.configure(layout, Wish(), Progress()) == again
     assert again.ports.api == 27800
     with pytest.raises(ClusterError, match="2 simulated nodes already"):
         up.configure(layout, Wish(simulated=3), Progress())
