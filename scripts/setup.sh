@@ -54,7 +54,7 @@ fi
 [ -x .venv/bin/pip ] || "$python" -m venv .venv
 stamp=$(cat requirements.lock pyproject.toml | sha256sum | cut -d' ' -f1)
 if [ "$(cat .venv/.skiff-setup 2> /dev/null)" != "$stamp" ]; then
-    say "Installing Python packages into .venv"
+    say "Installing Python packages into .venv (a minute or two)"
     .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
     .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
     # Or the processes of the first cluster would all do this at once.
