@@ -186,8 +186,9 @@ class KubeletServer:
         )
         if not wanted.cmd:
             raise Refused(_BAD, "you must specify at least 1 command")
+        streams = streams_asked(wanted)
         url = await self._parts.runtime.exec_url(wanted)
-        return self._joined(request, url, _streams(wanted))
+        return self._joined(request, url, streams)
 
     async def _attach(self, request: Request, rest: list[str]) -> Answer:
         served, name = self._find(rest)
@@ -198,8 +199,9 @@ class KubeletServer:
             stdout=request.flag("output") or request.flag("stdout"),
             stderr=(request.flag("error") or request.flag("stderr")) and not request.flag("tty"),
         )
+        streams = streams_asked(wanted)
         url = await self._parts.runtime.attach_url(wanted)
-        return self._joined(request, url, _streams(wanted))
+        return self._joined(request, url, streams)
 
     async def _port_forward(self, request: Request, rest: list[str]) -> Answer:
         served, _ = self._find([*rest, ""])
@@ -217,6 +219,9 @@ class KubeletServer:
         return TakeOver(lambda wire: streaming.join(request, url, wire, streams=streams))
 
 
-def _streams(wanted: api.ExecRequest | api.AttachRequest) -> list[str]:
+def streams_asked(wanted: api.ExecRequest | api.AttachRequest) -> list[str]:
+    """The names of the streams to be joined; raises Refused for none (upstream: remotecommand.NewOptions)."""
+    if not (wanted.stdin or wanted.stdout or wanted.stderr):
+        raise Refused(_BAD, "you must specify at least 1 of stdin, stdout, stderr")
     asked = {"stdin": wanted.stdin, "stdout": wanted.stdout, "stderr": wanted.stderr, "resize": wanted.tty}
     return [name for name, is_asked in asked.items() if is_asked]
