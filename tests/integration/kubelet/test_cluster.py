@@ -65,7 +65,11 @@ def test_the_node_says_what_it_is(cluster: Cluster) -> None:
 
 def test_a_pod_is_reached_with_logs_exec_attach_and_port_forward(cluster: Cluster) -> None:
     run_pod(cluster, "web", "mkdir /www; echo hi > /www/index.html; httpd -p 8080 -h /www; " + LOOP)
-    assert cluster.kubectl("logs", "web").stdout.startswith("line 0\nline 1\n")
+    following = cluster.popen("logs", "-f", "web")
+    assert following.stdout is not None
+    assert [following.stdout.readline(), following.stdout.readline()] == ["line 0\n", "line 1\n"]
+    following.kill()
+    following.communicate()
     assert cluster.kubectl("logs", "web", "--tail=1", "--timestamps").stdout.count("\n") == 1
     many = "".join(f"{number}\n" for number in range(30_000))
     assert cluster.kubectl("exec", "-i", "web", "--", "cat", stdin=many).stdout == many
