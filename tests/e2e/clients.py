@@ -3,25 +3,18 @@
 import json
 import os
 import pty
-import re
 import select
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from machinery.api.codec import Json
 
 T = TypeVar("T")
-
-NO_KUBECTL = (
-    "no kubectl was found: install one (Debian trixie has package kubectl; upstream: kubernetes.io/docs/tasks/tools)"
-)
 
 
 @dataclass(frozen=True)
@@ -86,29 +79,6 @@ def _talk(terminal: int, typed: str, until: str, timeout: float) -> str:
             sent = True
     assert until in shown, f"{until!r} did not show up on the terminal:\n{shown}"
     return shown
-
-
-@cache
-def kubectls() -> dict[str, str]:
-    """Version (`1.33`) → path of each kubectl that is installed, in PATH or beside the one in PATH."""
-    found = shutil.which("kubectl")
-    if found is None:
-        return {}
-    beside = Path(found).resolve().parent
-    candidates = [path for path in beside.glob("kubectl.1.*") if os.access(path, os.X_OK)] or [Path(found)]
-    return dict(sorted((_version(path), str(path)) for path in candidates))
-
-
-def _version(path: Path) -> str:
-    out = subprocess.run([path, "version", "--client", "-o", "json"], capture_output=True, text=True, check=True).stdout
-    match = re.search(r'"gitVersion": "v(\d+\.\d+)', out)
-    return match[1] if match else path.name
-
-
-def newest_kubectl() -> str:
-    """The path of the newest kubectl; fails the test where there is none."""
-    assert kubectls(), NO_KUBECTL
-    return kubectls()[max(kubectls(), key=lambda version: [int(part) for part in version.split(".")])]
 
 
 def skiff_argv() -> tuple[str, ...]:

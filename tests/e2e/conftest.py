@@ -13,8 +13,9 @@ from cluster import config as config_module
 from cluster.config import ClusterConfig, Layout, netns
 from machinery.api import meta, nodes
 from machinery.api.codec import Json
-from tests.e2e.clients import CommandLine, kubectls, newest_kubectl, skiff_argv
+from tests.e2e.clients import CommandLine, skiff_argv
 from tests.e2e.web import EXAMPLE
+from tests.kubectls import kubectls, newest_kubectl
 
 ROOT = EXAMPLE.parents[1]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from machinery.api import meta, nodes, pods
-from tests.e2e.clients import NO_KUBECTL, eventually, kubectls
+from tests.e2e.clients import eventually
 from tests.e2e.conftest import Cluster
 from tests.e2e.web import Web, answers
+from tests.kubectls import NO_KUBECTL, kubectls
 
 CLIENTS = [*kubectls(), "skiff"]
 

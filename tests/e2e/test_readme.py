@@ -8,8 +8,9 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.clients import newest_kubectl, skiff_argv
+from tests.e2e.clients import skiff_argv
 from tests.e2e.conftest import ROOT, Cluster
+from tests.kubectls import newest_kubectl
 
 README: Final = (ROOT / "README.md").read_text()
 

@@ -18,13 +18,13 @@ import yaml
 from machinery.component import tls
 from machinery.component.tls import CertRequest, KeyPair
 from tests.integration.etcd import EtcdProcess, start_etcd
+from tests.kubectls import kubectl_of
 from tests.ports import free_port
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 SERVICE_RANGE = "10.96.0.0/16"
 ROOT = Path(__file__).parents[2]
 ADMIN_TOKEN = "admin-token"
-KUBECTL = "/usr/lib/google-cloud-sdk/bin/kubectl.{}"
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class ApiserverProcess:
 
     def kubectl(self, *arguments: str, version: str = "1.33", stdin: str = "", kubeconfig: Path | None = None) -> "Run":
         """Run a real kubectl and wait for it."""
-        command = [KUBECTL.format(version), "--kubeconfig", str(kubeconfig or self.kubeconfig), *arguments]
+        command = [kubectl_of(version), "--kubeconfig", str(kubeconfig or self.kubeconfig), *arguments]
         environment = {**os.environ, "HOME": str(self.directory / f"home-{version}"), "KUBECONFIG": ""}
         found = subprocess.run(
             command, input=stdin, capture_output=True, text=True, env=environment, timeout=60, check=False

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.apiserver_process import KUBECTL, ApiserverProcess
+from tests.integration.apiserver_process import ApiserverProcess
+from tests.kubectls import kubectl_of
 
 VERSIONS = ("1.27", "1.33")
 MANIFEST = """
@@ -123,7 +124,7 @@ def test_explain_knows_the_fields(server: ApiserverProcess, version: str) -> Non
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_watch_prints_changes_as_they_come(server: ApiserverProcess, version: str) -> None:
     name = f"watched-{version}"
-    command = [KUBECTL.format(version), "--kubeconfig", str(server.kubeconfig), "get", "cm", "-w", "-o", "name"]
+    command = [kubectl_of(version), "--kubeconfig", str(server.kubeconfig), "get", "cm", "-w", "-o", "name"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watch:
         lines: list[str] = []
         assert watch.stdout is not None

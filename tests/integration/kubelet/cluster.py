@@ -1,7 +1,6 @@
 """A real API server and a real kubelet process beside the tests' containerd, all in the node's network namespace."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.component import tls
 from tests.integration.kubelet.machine import Machine
+from tests.kubectls import newest_kubectl
 
 API_PORT, ETCD_PORT, ETCD_PEER_PORT, KUBELET_PORT, HEALTH_PORT = 24002, 24001, 24003, 24010, 24011
 NODE = "n1"
@@ -114,7 +114,7 @@ class Cluster:
 
     def kubectl(self, *arguments: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """The real kubectl."""
-        command = [kubectl_binary(), "--kubeconfig", str(self.folder / "admin.kubeconfig"), *arguments]
+        command = [newest_kubectl(), "--kubeconfig", str(self.folder / "admin.kubeconfig"), *arguments]
         done = subprocess.run(
             self.machine.in_namespace(*command), capture_output=True, text=True, input=stdin, timeout=60
         )
@@ -124,7 +124,7 @@ class Cluster:
 
     def popen(self, *arguments: str) -> subprocess.Popen[str]:
         """kubectl, left running."""
-        command = [kubectl_binary(), "--kubeconfig", str(self.folder / "admin.kubeconfig"), *arguments]
+        command = [newest_kubectl(), "--kubeconfig", str(self.folder / "admin.kubeconfig"), *arguments]
         return subprocess.Popen(
             self.machine.in_namespace(*command),
             stdin=subprocess.PIPE,
@@ -191,15 +191,6 @@ class Cluster:
             "current-context": "x",
         }
         (self.folder / f"{name}.kubeconfig").write_text(json.dumps(document))
-
-
-def kubectl_binary() -> str:
-    """The newest kubectl of this machine; KUBECTL names another."""
-    found = os.environ.get("KUBECTL") or shutil.which("kubectl")
-    versions = sorted(Path("/usr/lib/google-cloud-sdk/bin").glob("kubectl.1.*"))
-    if not found and not versions:
-        raise AssertionError("these tests need kubectl: install it or name it in KUBECTL")
-    return str(versions[-1]) if versions and "KUBECTL" not in os.environ else str(found)
 
 
 def _flags(flags: dict[str, Any]) -> list[str]:
