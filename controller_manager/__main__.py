@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import sys
-import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from machinery.client.leader_election import LeaderElection, LeadershipLost, run
 from machinery.client.rest import Client
 from machinery.component import flags, logs, run
 from machinery.component.health import serve_health
-from machinery.component.tls import TLSFiles, self_signed
+from machinery.component.tls import serving_files
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +44,7 @@ async def serve(options: Flags) -> None:
     except (client_config.ConfigError, registry.ConfigError, OSError) as problem:
         raise run.Stop(str(problem)) from problem
     async with Client(server, _PROG) as client, asyncio.TaskGroup() as group:
-        health = serve_health(options.bind_address, options.secure_port, {"ping": lambda: None}, tls=_tls(options))
-        group.create_task(health, name="health")
+        group.create_task(_serve_health(options), name="health")
         await _lead(client, options, root_ca)
 
 
@@ -112,11 +110,9 @@ def _built(context: Context) -> dict[str, Work]:
     return built
 
 
-def _tls(options: Flags) -> TLSFiles:
-    if options.tls_cert_file:
-        return TLSFiles(Path(options.tls_cert_file), Path(options.tls_private_key_file))
-    folder = Path(options.cert_dir or tempfile.mkdtemp(prefix=f"{_PROG}-"))
-    return self_signed(folder, _PROG, ["localhost", "127.0.0.1"])
+async def _serve_health(options: Flags) -> None:
+    with serving_files(_PROG, options.tls_cert_file, options.tls_private_key_file, options.cert_dir) as files:
+        await serve_health(options.bind_address, options.secure_port, {"ping": lambda: None}, tls=files)
 
 
 if __name__ == "__main__":

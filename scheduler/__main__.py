@@ -2,8 +2,6 @@
 
 import asyncio
 import sys
-import tempfile
-from pathlib import Path
 
 from machinery.api import times
 from machinery.client import config as client_config
@@ -13,7 +11,7 @@ from machinery.client.leader_election import LeaderElection, run_as_leader
 from machinery.client.rest import Client
 from machinery.component import flags, logs, run
 from machinery.component.health import serve_health
-from machinery.component.tls import TLSFiles, self_signed
+from machinery.component.tls import serving_files
 from scheduler import config
 from scheduler.config import Flags, SchedulerConfiguration
 from scheduler.framework import Handle
@@ -70,11 +68,9 @@ async def _lead(client: Client, options: Flags, configuration: SchedulerConfigur
 
 
 async def _serve_health(options: Flags) -> None:
-    with tempfile.TemporaryDirectory(prefix="kube-scheduler-") as temporary:
-        if options.tls_cert_file:
-            files = TLSFiles(Path(options.tls_cert_file), Path(options.tls_private_key_file))
-        else:
-            files = self_signed(Path(options.cert_dir or temporary), "kube-scheduler", ["localhost", "127.0.0.1"])
+    with serving_files(
+        "kube-scheduler", options.tls_cert_file, options.tls_private_key_file, options.cert_dir
+    ) as files:
         await serve_health(options.bind_address, options.secure_port, {"ping": lambda: None}, tls=files)
 
 

@@ -3,7 +3,9 @@
 import ipaddress
 import os
 import ssl
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -110,6 +112,16 @@ def self_signed(folder: Path, name: str, hosts: Iterable[str]) -> TLSFiles:
     files = pair.write(folder, name)
     files.cert.write_bytes(pair.cert_pem() + ca.cert_pem())
     return files
+
+
+@contextmanager
+def serving_files(name: str, cert: str, key: str, cert_dir: str) -> Iterator[TLSFiles]:
+    """What a component serves with: the files its flags name, else a self-signed pair in cert_dir, else one for now."""
+    if cert:
+        yield TLSFiles(Path(cert), Path(key))
+        return
+    with tempfile.TemporaryDirectory(prefix=f"{name}-") as temporary:
+        yield self_signed(Path(cert_dir or temporary), name, ["localhost", "127.0.0.1"])
 
 
 def load_pair(folder: Path, name: str) -> KeyPair:
