@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from cluster import machine
+from machinery.api import meta, pods
+from tests.e2e.clients import CommandLine
 from tests.integration.cluster.docker_engine import Engine, ensure_base_image, ensure_compose
+from tests.kubectls import newest_kubectl
 
 ROOT = Path(__file__).parents[3]
 PROJECT = "skiff-test"
@@ -87,3 +90,23 @@ def test_the_guestbook_runs_on_both_node_containers(composed: Composed) -> None:
         "from urllib.request import urlopen; print(urlopen('http://172.30.98.12:30080', timeout=5).read().decode())",
     )  # fmt: skip
     assert "The Skiff guestbook" in page.stdout
+
+
+@pytest.mark.timeout(300)
+def test_the_main_job_runs_in_containers_too(composed: Composed) -> None:
+    manifest = (ROOT / "examples" / "web.yaml").read_text().replace("busybox:1.36", "skiff.local/busybox:1")
+    kubectl = CommandLine((newest_kubectl(),), composed.checkout / ".skiff" / "admin.conf")
+    assert "deployment.apps/web created" in kubectl("apply", "-f", "-", stdin=manifest)
+    kubectl("-n", "web", "rollout", "status", "deployment/web", "--timeout=90s")
+    found = kubectl.json("-n", "web", "get", "pods")["items"]
+    assert {pods.node_of(pod) for pod in found} == {"node-a", "node-b"}
+    assert "serving as captain" in kubectl("-n", "web", "logs", "deployment/web")
+    first = meta.name_of(found[0])
+    for pod in found:
+        url = f"http://{pods.ip_of(pod)}:8080/cgi-bin/page"
+        page = kubectl("-n", "web", "exec", first, "--", "timeout", "5", "wget", "-qO-", url)
+        assert page == f"{meta.name_of(pod)}: hello from skiff\n"
+    assert "deployment.apps/web scaled" in composed.skiff("-n", "web", "scale", "deployment/web", "--replicas=4")
+    kubectl("-n", "web", "wait", "--for=jsonpath={.status.readyReplicas}=4", "deployment/web", "--timeout=60s")
+    kubectl("delete", "namespace", "web")
+    assert "NotFound" in kubectl.run("get", "namespace", "web").stderr
