@@ -42,13 +42,6 @@ def addresses_of(node: Json, type_: str = "InternalIP") -> list[str]:
     return [address["address"] for address in addresses if address.get("type") == type_]
 
 
-def allocatable_of(node: Json) -> Json:
-    """`status.allocatable`, or capacity where a node reports no more than that."""
-    status = node.get("status") or {}
-    allocatable: Json = status.get("allocatable") or status.get("capacity") or {}
-    return allocatable
-
-
 def tolerates(toleration: Json, taint: Json) -> bool:
     """Whether a toleration covers a taint (upstream: v1.Toleration.ToleratesTaint)."""
     if toleration.get("effect") and toleration["effect"] != taint.get("effect"):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Protocol
 
 from machinery.aio.workqueue import QueueShutDown, WorkQueue
@@ -97,19 +97,3 @@ async def ignore_not_found(work: Awaitable[Json]) -> Json | None:
         return await work
     except errors.NotFound:
         return None
-
-
-async def update_with_retries(
-    read: Callable[[], Awaitable[Json]], change: Callable[[Json], Json | None], write: Callable[[Json], Awaitable[Json]]
-) -> Json | None:
-    """Read, change, write, and again on Conflict, up to five times; None when `change` finds nothing to do."""
-    for attempt in range(5):
-        obj = change(await read())
-        if obj is None:
-            return None
-        try:
-            return await write(obj)
-        except errors.Conflict:
-            if attempt == 4:
-                raise
-    return None
