@@ -8,7 +8,7 @@ rbac.authorization.kubernetes.io/autoupdate says "false".
 
 import ipaddress
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,16 +70,12 @@ class Bootstrap:
             for obj in wanted:
                 await self._ensure(kind, meta.namespace_of(obj), meta.name_of(obj), obj, complete)
 
-    async def client_ca(self, pem: str) -> None:
-        """Publish the CA of client certificates for other servers (upstream: controller/clusterauthenticationtrust)."""
+    async def trust(self, data: Mapping[str, str]) -> None:
+        """Publish whose certificates this server believes (upstream: controller/clusterauthenticationtrust)."""
         name = "extension-apiserver-authentication"
-        obj = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": name, "namespace": "kube-system"},
-            "data": {"client-ca-file": pem},
-        }
-        await self._ensure(kinds.CONFIG_MAPS, "kube-system", name, obj, _replace_ca)
+        metadata = {"name": name, "namespace": "kube-system"}
+        obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
+        await self._ensure(kinds.CONFIG_MAPS, "kube-system", name, obj, _replace_data)
 
     async def service(self, where: ServiceAddress) -> None:
         """Make the `kubernetes` Service and keep its endpoints on this server."""
@@ -168,7 +164,7 @@ def _as_it_is(found: Json, wanted: Json) -> bool:
     return False
 
 
-def _replace_ca(found: Json, wanted: Json) -> bool:
+def _replace_data(found: Json, wanted: Json) -> bool:
     data = found.get("data") or {}
     found["data"] = data | wanted["data"]
     return bool(data != found["data"])

@@ -70,6 +70,22 @@ class Config(BaseModel):
     service_account_key_file: list[str] = Field(default_factory=list, description="keys tokens are verified with")
     service_account_extend_token_expiration: bool = Field(True, description="pods' tokens live longer than they say")
     service_account_jwks_uri: str = Field("", description="where the issuer's keys are said to be")
+    enable_bootstrap_token_auth: bool = Field(False, description="joining nodes may show bootstrap tokens")
+    oidc_issuer_url: str = Field("", description="OpenID Connect issuer whose ID tokens are believed, https only")
+    oidc_client_id: str = Field("", description="the client ID that ID tokens must be made out to")
+    oidc_ca_file: str = Field("", description="CA of the issuer's certificate; none: the machine's CAs")
+    oidc_username_claim: str = Field("sub", description="claim that is the user name")
+    oidc_username_prefix: str = Field("", description='put before user names; "-": nothing; none: the issuer and #')
+    oidc_groups_claim: str = Field("", description="claim that is the groups")
+    oidc_groups_prefix: str = Field("", description="put before group names")
+    oidc_required_claim: list[str] = Field(default_factory=list, description="KEY=VALUE that tokens must claim")
+    oidc_signing_algs: list[str] = Field(default_factory=lambda: ["RS256"], description="JWS algorithms of ID tokens")
+    requestheader_client_ca_file: str = Field("", description="CA of authenticating proxies")
+    requestheader_allowed_names: list[str] = Field(default_factory=list, description="their common names; none: any")
+    requestheader_username_headers: list[str] = Field(default_factory=list, description="headers with the user name")
+    requestheader_uid_headers: list[str] = Field(default_factory=list, description="headers with the user's uid")
+    requestheader_group_headers: list[str] = Field(default_factory=list, description="headers with groups")
+    requestheader_extra_headers_prefix: list[str] = Field(default_factory=list, description="prefixes of extra headers")
     api_audiences: list[str] = Field(default_factory=list, description="audiences of tokens for this server")
     # authorization
     authorization_mode: list[str] = Field(
@@ -107,7 +123,6 @@ NO_EFFECT: Final = frozenset(
         "default-watch-cache-size",
         "delete-collection-workers",
         "enable-aggregator-routing",
-        "enable-bootstrap-token-auth",
         "enable-garbage-collector",
         "enable-logs-handler",
         "enable-priority-and-fairness",
@@ -130,11 +145,6 @@ NO_EFFECT: Final = frozenset(
         "profiling",
         "proxy-client-cert-file",
         "proxy-client-key-file",
-        "requestheader-allowed-names",
-        "requestheader-client-ca-file",
-        "requestheader-extra-headers-prefix",
-        "requestheader-group-headers",
-        "requestheader-username-headers",
         "runtime-config",
         "service-account-lookup",
         "service-account-max-token-expiration",

@@ -29,6 +29,7 @@ class TLSSettings:
     certificate: str
     key: str
     client_ca: str = ""
+    proxy_ca: str = ""  # of authenticating proxies, whose certificates are verified like clients'
 
 
 def tls_context(settings: TLSSettings) -> ssl.SSLContext:
@@ -43,12 +44,12 @@ def tls_context(settings: TLSSettings) -> ssl.SSLContext:
         context.load_cert_chain(settings.certificate, settings.key)
     except OSError as problem:
         raise ValueError(f"{settings.certificate}, {settings.key}: {problem}") from problem
-    if settings.client_ca:
+    for authority in filter(None, (settings.client_ca, settings.proxy_ca)):
         context.verify_mode = ssl.CERT_OPTIONAL
         try:
-            context.load_verify_locations(settings.client_ca)
+            context.load_verify_locations(authority)
         except OSError as problem:
-            raise ValueError(f"{settings.client_ca}: {problem}") from problem
+            raise ValueError(f"{authority}: {problem}") from problem
     return context
 
 

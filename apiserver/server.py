@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import socket
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,7 +98,7 @@ class Prepared:
     access: Access
     kubelets: Kubelets
     tls: ssl.SSLContext
-    client_ca: str
+    trust: Mapping[str, str]  # of extension-apiserver-authentication: what other servers believe as this one does
     ranges: tuple[IPNetwork, tuple[int, int]]
     health: Health
 
@@ -129,7 +130,7 @@ def prepare(config: Config) -> Prepared:
             access.create(config, lookups.cached),
             _kubelets(config),
             listener.tls_context(serving_files(config)),
-            Path(config.client_ca_file).read_text() if config.client_ca_file else "",
+            access.published_trust(config),
             _service_ranges(config),
             Health(),
         )
@@ -157,8 +158,8 @@ async def _run(prepared: Prepared, registry: Registry, group: asyncio.TaskGroup)
     bootstrap = Bootstrap(registry)
     await bootstrap.namespaces()
     await bootstrap.roles()
-    if prepared.client_ca:
-        await bootstrap.client_ca(prepared.client_ca)
+    if prepared.trust:
+        await bootstrap.trust(prepared.trust)
     application = app.create(create_parts(prepared, registry))
     gc.collect()
     gc.freeze()
@@ -240,12 +241,16 @@ def _kubelets(config: Config) -> Kubelets:
 def serving_files(config: Config) -> TLSSettings:
     """The serving certificate, made now if none is given."""
     if config.tls_cert_file:
-        return TLSSettings(config.tls_cert_file, config.tls_private_key_file, config.client_ca_file)
+        return TLSSettings(config.tls_cert_file, config.tls_private_key_file, *_client_authorities(config))
     hosts = [advertised_address(config), "127.0.0.1", "localhost", socket.gethostname()]
     hosts += ["kubernetes", "kubernetes.default", "kubernetes.default.svc"]
     hosts += ["kubernetes.default.svc.cluster.local", service_ip(config.service_cluster_ip_range)]
     files = tls.self_signed(Path(config.cert_dir), "apiserver", hosts)
-    return TLSSettings(str(files.cert), str(files.key), config.client_ca_file)
+    return TLSSettings(str(files.cert), str(files.key), *_client_authorities(config))
+
+
+def _client_authorities(config: Config) -> tuple[str, str]:
+    return config.client_ca_file, config.requestheader_client_ca_file
 
 
 def advertised_address(config: Config) -> str:

@@ -5,31 +5,25 @@ service account, and the pod, secret or node it is bound to, exist with the same
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import jwt
 
 from apiserver.authn.keys import PrivateKey, VerificationKey, algorithm_of, verification_key
+from apiserver.authn.tokens import Found, InvalidToken, Lookup
 from apiserver.authn.x509 import CREDENTIAL_ID
 from apiserver.request import User
 from machinery.api import kinds, meta, times
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
 
-#: (kind, namespace, name) → the object as the cache has it
-Lookup = Callable[[Kind, str, str], Json | None]
-
 LEGACY_ISSUER: Final = "kubernetes/serviceaccount"
 _EXTRA: Final = "authentication.kubernetes.io/"
 _BOUND: Final = {"pod": kinds.PODS, "secret": kinds.SECRETS, "node": kinds.NODES}
 #: a pod may still use its tokens this long after its deletion time (upstream: jwt.DefaultLeeway, 60 s)
 _LEEWAY_SECONDS: Final = 60
-
-
-class InvalidToken(Exception):
-    """The token claims to be ours and is not good; the text says why, for the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +91,7 @@ class Verifier:
     lookup: Lookup
     _legacy: frozenset[str] = field(default=frozenset((LEGACY_ISSUER,)))
 
-    def verify(self, token: str, audiences: Sequence[str] = ()) -> tuple[User, list[str]] | None:
+    async def verify(self, token: str, audiences: Sequence[str] = ()) -> Found | None:
         """The user and the audiences both sides know; None for what is no token of ours; raises InvalidToken."""
         try:
             header = jwt.get_unverified_header(token)

@@ -1,9 +1,24 @@
 """Static tokens from --token-auth-file: CSV lines of token, user, uid and optional groups. Read once, at start."""
 
 import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from apiserver.authn.tokens import Found
 from apiserver.request import User
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFile:
+    """The tokens of the file; they are good for every audience."""
+
+    users: Mapping[str, User]
+
+    async def verify(self, token: str, audiences: Sequence[str] = ()) -> Found | None:
+        """See TokenAuthenticator."""
+        user = self.users.get(token)
+        return (user, list(audiences)) if user is not None else None
 
 
 def load(path: str) -> dict[str, User]:

@@ -23,7 +23,7 @@ class AuthenticationFilter:
         """Authenticate, then go on."""
         trip = exchange.of(scope)
         certificate = trip.connection.client_certificate() if trip.connection is not None else None
-        trip.user = self._authenticator.authenticate(certificate, bearer_token(trip))
+        trip.user = await self._authenticator.authenticate(certificate, bearer_token(trip), scope["headers"])
         await self._app(scope, receive, send)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from apiserver.authn.authenticator import Authenticator
-from apiserver.authn.service_accounts import InvalidToken
+from apiserver.authn.tokens import InvalidToken
 from apiserver.authz.attributes import Attributes, Authorizer, Rule, RuleLister
 from apiserver.handlers.body import decode_body
 from apiserver.registry.resource import Resource
@@ -59,7 +59,7 @@ class Reviews:
             raise errors.BadRequest("token is required for TokenReview in authentication")
         status: Json
         try:
-            found = self._authenticator.review(spec["token"], spec.get("audiences") or ())
+            found = await self._authenticator.review(spec["token"], spec.get("audiences") or ())
         except InvalidToken as problem:
             status = {"user": {}, "error": f"[invalid bearer token, {problem}]"}
         else:

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from apiserver.authn.authenticator import REMEMBER_SECONDS, Authenticator
 from apiserver.authn.keys import PrivateKey, jwks, verification_key
-from apiserver.authn.service_accounts import Binding, InvalidToken, Lifetime, Signer, Verifier
+from apiserver.authn.service_accounts import Binding, Lifetime, Signer, Verifier
+from apiserver.authn.tokens import InvalidToken
 from machinery.aio.clock import FakeClock
 from machinery.api import errors, kinds, times
 from machinery.api.codec import Json
@@ -49,9 +50,9 @@ def verifier(world: World, key: PrivateKey = EC_KEY) -> Verifier:
     return Verifier([verification_key(key.public_key())], [ISSUER], [ISSUER], world.lookup)
 
 
-def test_a_token_tells_account_pod_and_node() -> None:
+async def test_a_token_tells_account_pod_and_node() -> None:
     token = Signer(EC_KEY, ISSUER).sign(Binding(ACCOUNT, pod=POD, node=NODE), [ISSUER], HOUR)
-    found = verifier(World()).verify(token)
+    found = await verifier(World()).verify(token)
     assert found is not None
     user, audiences = found
     assert (user.name, user.uid) == ("system:serviceaccount:ns:robot", "a-1")
@@ -89,13 +90,13 @@ def end_pod(world: World) -> None:
 
 
 @pytest.mark.parametrize("change", [remove_account, replace_account, remove_pod, end_pod])
-def test_a_token_dies_with_what_it_is_bound_to(change: Callable[[World], None]) -> None:
+async def test_a_token_dies_with_what_it_is_bound_to(change: Callable[[World], None]) -> None:
     world = World()
     token = Signer(EC_KEY, ISSUER).sign(Binding(ACCOUNT, pod=POD), [ISSUER], HOUR)
-    assert verifier(world).verify(token) is not None
+    assert await verifier(world).verify(token) is not None
     change(world)
     with pytest.raises(InvalidToken):
-        verifier(world).verify(token)
+        await verifier(world).verify(token)
 
 
 @pytest.mark.parametrize(
@@ -106,33 +107,33 @@ def test_a_token_dies_with_what_it_is_bound_to(change: Callable[[World], None]) 
         pytest.param(Signer(ec.generate_private_key(ec.SECP256R1()), ISSUER), ISSUER, HOUR, id="another-key"),
     ],
 )
-def test_what_is_not_for_us_is_refused(signer: Signer, audience: str, life: Lifetime) -> None:
+async def test_what_is_not_for_us_is_refused(signer: Signer, audience: str, life: Lifetime) -> None:
     with pytest.raises(InvalidToken):
-        verifier(World()).verify(signer.sign(Binding(ACCOUNT), [audience], life))
+        await verifier(World()).verify(signer.sign(Binding(ACCOUNT), [audience], life))
 
 
 @pytest.mark.parametrize(
     "token", ["", "x", "a.b.c", Signer(EC_KEY, "https://other").sign(Binding(ACCOUNT), ["x"], HOUR)]
 )
-def test_what_does_not_claim_to_be_ours_is_no_opinion(token: str) -> None:
-    assert verifier(World()).verify(token) is None
+async def test_what_does_not_claim_to_be_ours_is_no_opinion(token: str) -> None:
+    assert await verifier(World()).verify(token) is None
 
 
-def test_an_unsigned_token_is_refused() -> None:
+async def test_an_unsigned_token_is_refused() -> None:
     claims: dict[str, Any] = {"iss": ISSUER, "sub": "system:serviceaccount:ns:robot", "aud": [ISSUER]}
     with pytest.raises(InvalidToken):
-        verifier(World()).verify(jwt.encode(claims, "", algorithm="none"))
+        await verifier(World()).verify(jwt.encode(claims, "", algorithm="none"))
 
 
 async def test_a_good_answer_is_remembered_for_a_while_and_a_bad_one_is_not() -> None:
     world, clock = World(), FakeClock()
-    authenticator = Authenticator({}, verifier(world), clock=clock)
+    authenticator = Authenticator([verifier(world)], clock=clock)
     token = Signer(EC_KEY, ISSUER).sign(Binding(ACCOUNT, pod=POD), [ISSUER], HOUR)
-    assert authenticator.authenticate(None, token).name == "system:serviceaccount:ns:robot"
+    assert (await authenticator.authenticate(None, token)).name == "system:serviceaccount:ns:robot"
     remove_pod(world)
-    assert authenticator.authenticate(None, token).name == "system:serviceaccount:ns:robot"
+    assert (await authenticator.authenticate(None, token)).name == "system:serviceaccount:ns:robot"
     await clock.advance(REMEMBER_SECONDS + 1)
     with pytest.raises(errors.Unauthorized):
-        authenticator.authenticate(None, token)
+        await authenticator.authenticate(None, token)
     world.objects[kinds.PODS, "ns", "web"] = POD
-    assert "system:authenticated" in authenticator.authenticate(None, token).groups
+    assert "system:authenticated" in (await authenticator.authenticate(None, token)).groups

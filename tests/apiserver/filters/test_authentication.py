@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from apiserver.authn.authenticator import Authenticator
+from apiserver.authn.token_file import TokenFile
 from apiserver.filters.authentication import AuthenticationFilter
 from apiserver.filters.exchange import Scope
 from apiserver.request import User
@@ -25,7 +26,7 @@ class _Peer:
 async def user_of(scope: Scope, **options: Any) -> User:
     """Who gets through the filter."""
     end = End()
-    await AuthenticationFilter(end, Authenticator(TOKENS, **options))(scope, nothing, drop)
+    await AuthenticationFilter(end, Authenticator([TokenFile(TOKENS)], **options))(scope, nothing, drop)
     return end.reached[0].user
 
 
