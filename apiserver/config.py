@@ -47,6 +47,7 @@ class Config(BaseModel):
     etcd_compaction_interval: Seconds = Field(
         300.0, description="how often old revisions are compacted; 0 turns it off"
     )
+    encryption_provider_config: str = Field("", description="file that says what is encrypted in etcd, and how")
     event_ttl: Seconds = Field(3600.0, description="how long events are kept")
     # serving
     bind_address: Address = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - upstream's default
@@ -126,7 +127,6 @@ NO_EFFECT: Final = frozenset(
         "enable-garbage-collector",
         "enable-logs-handler",
         "enable-priority-and-fairness",
-        "encryption-provider-config",
         "endpoint-reconciler-type",
         "etcd-count-metric-poll-period",
         "etcd-db-metric-poll-interval",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from apiserver import access, admission, app, listener
+from apiserver import access, admission, app, encryption_config, listener
 from apiserver.access import Access
 from apiserver.admission.chain import Chain, Plugin
 from apiserver.admission.escalation import EscalationCheck
@@ -39,6 +39,7 @@ from apiserver.storage import etcd
 from apiserver.storage.cacher import Cacher
 from apiserver.storage.channels import Endpoints
 from apiserver.storage.compactor import compact_regularly
+from apiserver.storage.encryption import Choose, EncryptedStorage
 from apiserver.storage.errors import StorageError
 from apiserver.storage.interface import Storage
 from apiserver.upstream import Kubelets, KubeletTLS
@@ -99,6 +100,7 @@ class Prepared:
     kubelets: Kubelets
     tls: ssl.SSLContext
     trust: Mapping[str, str]  # of extension-apiserver-authentication: what other servers believe as this one does
+    encryption: Choose | None
     ranges: tuple[IPNetwork, tuple[int, int]]
     health: Health
 
@@ -108,7 +110,8 @@ async def serve(config: Config) -> None:
     prepared = prepare(config)
     servers = Endpoints(tuple(config.etcd_servers), config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
     async with etcd.connected(servers) as storage, asyncio.TaskGroup() as group:
-        registry = create_registry(prepared, Cacher(storage))
+        sealed = EncryptedStorage(storage, prepared.encryption) if prepared.encryption else storage
+        registry = create_registry(prepared, Cacher(sealed))
         if config.etcd_compaction_interval:
             group.create_task(compact_regularly(storage, config.etcd_compaction_interval), name="compaction")
         async with registry.running():
@@ -131,6 +134,7 @@ def prepare(config: Config) -> Prepared:
             _kubelets(config),
             listener.tls_context(serving_files(config)),
             access.published_trust(config),
+            _encryption(config),
             _service_ranges(config),
             Health(),
         )
@@ -308,6 +312,11 @@ def _rows(config: Config) -> list[Resource]:
     """The built-in rows; events live as long as the flag says."""
     ttl = int(config.event_ttl)
     return [replace(row, ttl_seconds=ttl) if row.kind == kinds.EVENTS else row for row in RESOURCES]
+
+
+def _encryption(config: Config) -> Choose | None:
+    file = config.encryption_provider_config
+    return encryption_config.load(file, _rows(config)) if file else None
 
 
 def _service_ranges(config: Config) -> tuple[IPNetwork, tuple[int, int]]:

@@ -223,7 +223,7 @@ class Store:
         await gate.validate(obj, old)
         if deletion.may_go(strategy, obj, old):
             return await self._remove(obj, entry, context), False
-        if _same(obj, old):
+        if _same(obj, old) and not self._storage.is_stale(self._key(context)):
             return await self._confirmed(entry, context, certain=certain), False
         async with _finished(await strategy.begin_update(obj, old, context)):
             return await self._replace(obj, entry, context), False

@@ -103,6 +103,10 @@ class Etcd:
         items = [_key_value(item) for item in reply.kvs]
         return Page(items, revision or reply.header.revision, reply.more, reply.count)
 
+    def is_stale(self, key: str) -> bool:
+        """Never: values lie here as they were written."""
+        return False
+
     async def current_revision(self) -> int:
         """The store's revision, not older than any write acknowledged before this call began."""
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()

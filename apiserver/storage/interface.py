@@ -61,6 +61,9 @@ class Storage(Protocol):
     async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
         """The keys under a prefix in order, from `start` on; raises errors.Compacted and errors.FutureRevision."""
 
+    def is_stale(self, key: str) -> bool:
+        """Whether the value under a key should be written again though nothing changes it (see encryption)."""
+
     async def current_revision(self) -> int:
         """The store's revision, not older than any write acknowledged before this call began."""
 

@@ -61,6 +61,10 @@ class MemoryStorage:
         shown = keys[:limit] if limit else keys
         return Page([items[key] for key in shown], revision or self.revision, len(shown) < len(keys), len(keys))
 
+    def is_stale(self, key: str) -> bool:
+        """Never."""
+        return False
+
     async def current_revision(self) -> int:
         """The newest revision."""
         self._check()

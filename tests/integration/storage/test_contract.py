@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from apiserver.storage.channels import Endpoints
+from apiserver.storage.encryption import EncryptedStorage, Provider, Providers, SecretBox
 from apiserver.storage.errors import Compacted, FutureRevision, KeyExists, KeyNotFound, RevisionConflict
 from apiserver.storage.etcd import connected
 from apiserver.storage.interface import Change, Storage
@@ -18,16 +19,17 @@ from tests.integration.etcd import start_etcd
 Compact = Callable[[int], Awaitable[None]]
 
 
-@pytest_asyncio.fixture(params=["memory", "etcd"])
+@pytest_asyncio.fixture(params=["memory", "sealed", "etcd"])
 async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Storage, Compact]]:
     """A storage and how to compact it."""
-    if request.param == "memory":
+    if request.param != "etcd":
         memory = MemoryStorage()
 
         async def compact(revision: int) -> None:
             memory.compact(revision)
 
-        yield memory, compact
+        key = Providers([Provider(b"k8s:enc:secretbox:v1:one:", SecretBox(bytes(32)))])
+        yield (memory if request.param == "memory" else EncryptedStorage(memory, lambda _: key)), compact
         return
     process = start_etcd(tmp_path)
     try:
