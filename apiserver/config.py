@@ -57,6 +57,8 @@ class Config(BaseModel):
     cert_dir: str = Field("/var/run/kubernetes", description="where a self-signed certificate is made if none is given")
     tls_cert_file: str = Field("", description="serving certificate, PEM")
     tls_private_key_file: str = Field("", description="key of the serving certificate, PEM")
+    tls_min_version: str = Field("", description="VersionTLS12 (what none means) or VersionTLS13")
+    tls_cipher_suites: list[str] = Field(default_factory=list, description="suites of TLS 1.2 by Go's names; none: all")
     request_timeout: Seconds = Field(60.0, description="deadline of requests that are not long-running")
     max_requests_inflight: int = Field(400, description="reading requests at a time; 0: no limit")
     max_mutating_requests_inflight: int = Field(200, description="changing requests at a time; 0: no limit")
@@ -152,8 +154,6 @@ NO_EFFECT: Final = frozenset(
         "storage-backend",
         "storage-media-type",
         "strict-transport-security-directives",
-        "tls-cipher-suites",
-        "tls-min-version",
         "vmodule",
         "watch-cache",
         "watch-cache-sizes",

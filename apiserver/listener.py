@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,22 +25,30 @@ BACKLOG: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class TLSSettings:
-    """Files in PEM."""
+    """Files in PEM; the least version, and the cipher suites of TLS 1.2 by their OpenSSL names ("": OpenSSL's own)."""
 
     certificate: str
     key: str
     client_ca: str = ""
     proxy_ca: str = ""  # of authenticating proxies, whose certificates are verified like clients'
+    minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
+    ciphers: str = ""
+
+    def files(self) -> list[str]:
+        """All that are named."""
+        return [name for name in (self.certificate, self.key, self.client_ca, self.proxy_ca) if name]
 
 
 def tls_context(settings: TLSSettings) -> ssl.SSLContext:
-    """A server context; client certificates are optional, and must be of the client CA where sent.
+    """A server context; client certificates are optional, and must be of a client CA where sent.
 
     Raises ValueError, which names the file that is not as it should be.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.minimum_version = settings.minimum
     context.set_alpn_protocols(["http/1.1"])
+    if settings.ciphers:
+        context.set_ciphers(settings.ciphers)
     try:
         context.load_cert_chain(settings.certificate, settings.key)
     except OSError as problem:
@@ -53,10 +62,52 @@ def tls_context(settings: TLSSettings) -> ssl.SSLContext:
     return context
 
 
+class ReloadingTLS:
+    """A server's TLS that follows its files: certificates are renewed, and authorities replaced, while it runs.
+
+    A listening socket keeps the context it was made with, so that one asks at each handshake for the newest: also a
+    client that names no server (an address in its URL) makes OpenSSL ask.
+    """
+
+    def __init__(self, settings: TLSSettings) -> None:
+        self._settings = settings
+        self._seen = self._states()
+        self._newest = tls_context(settings)
+        self.context = tls_context(settings)
+        self.context.sni_callback = self._choose
+
+    def refresh(self) -> None:
+        """Look at the files; what cannot be used is logged, and the old one stays until it can."""
+        seen = self._states()
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._newest = tls_context(self._settings)
+        except ValueError as problem:
+            logger.error("the changed TLS files cannot be used, the old ones stay: %s", problem)
+        else:
+            logger.info("TLS files have changed and are used from now on")
+
+    def _choose(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        connection.context = self._newest
+
+    def _states(self) -> list[tuple[int, int, int]]:
+        return [_state(name) for name in self._settings.files()]
+
+
+def _state(name: str) -> tuple[int, int, int]:
+    try:
+        found = os.stat(name)
+    except OSError:  # between two steps of a replacement
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 class Listener:
     """Serves one ASGI application on one address."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]], tls: ssl.SSLContext | None) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], tls: ReloadingTLS | None) -> None:
         self._config = Config(
             app,
             http=SkiffProtocol,
@@ -76,7 +127,7 @@ class Listener:
         self._config.load()
         sock = _bound(address, port)
         server = await asyncio.get_running_loop().create_server(
-            self._protocol, sock=sock, ssl=self._tls, backlog=BACKLOG
+            self._protocol, sock=sock, ssl=self._tls.context if self._tls else None, backlog=BACKLOG
         )
         ticker = asyncio.create_task(self._tick())
         try:
@@ -92,6 +143,8 @@ class Listener:
     async def _tick(self) -> None:
         while True:
             self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+            if self._tls is not None:
+                self._tls.refresh()
             await asyncio.sleep(1)
 
     async def _drain(self) -> None:

@@ -5,14 +5,13 @@ import gc
 import ipaddress
 import logging
 import socket
-import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from apiserver import access, admission, app, encryption_config, listener
+from apiserver import access, admission, app, encryption_config
 from apiserver.access import Access
 from apiserver.admission.chain import Chain, Plugin
 from apiserver.admission.escalation import EscalationCheck
@@ -26,7 +25,7 @@ from apiserver.handlers import binding, eviction, reviews
 from apiserver.handlers.connect import Connect
 from apiserver.handlers.token import TokenRequests
 from apiserver.health import READY_ONLY, Health
-from apiserver.listener import Listener, TLSSettings
+from apiserver.listener import Listener, ReloadingTLS, TLSSettings
 from apiserver.members import RENEW_SECONDS, Members
 from apiserver.openapi import OpenAPI
 from apiserver.pages import Pages
@@ -98,7 +97,7 @@ class Prepared:
     lookups: Lookups
     access: Access
     kubelets: Kubelets
-    tls: ssl.SSLContext
+    tls: ReloadingTLS
     trust: Mapping[str, str]  # of extension-apiserver-authentication: what other servers believe as this one does
     encryption: Choose | None
     ranges: tuple[IPNetwork, tuple[int, int]]
@@ -132,7 +131,7 @@ def prepare(config: Config) -> Prepared:
             lookups,
             access.create(config, lookups.cached),
             _kubelets(config),
-            listener.tls_context(serving_files(config)),
+            ReloadingTLS(serving_files(config)),
             access.published_trust(config),
             _encryption(config),
             _service_ranges(config),
@@ -243,18 +242,16 @@ def _kubelets(config: Config) -> Kubelets:
 
 
 def serving_files(config: Config) -> TLSSettings:
-    """The serving certificate, made now if none is given."""
-    if config.tls_cert_file:
-        return TLSSettings(config.tls_cert_file, config.tls_private_key_file, *_client_authorities(config))
-    hosts = [advertised_address(config), "127.0.0.1", "localhost", socket.gethostname()]
-    hosts += ["kubernetes", "kubernetes.default", "kubernetes.default.svc"]
-    hosts += ["kubernetes.default.svc.cluster.local", service_ip(config.service_cluster_ip_range)]
-    files = tls.self_signed(Path(config.cert_dir), "apiserver", hosts)
-    return TLSSettings(str(files.cert), str(files.key), *_client_authorities(config))
-
-
-def _client_authorities(config: Config) -> tuple[str, str]:
-    return config.client_ca_file, config.requestheader_client_ca_file
+    """What is served with; the certificate is made now if none is given. Raises ValueError for unknown TLS names."""
+    cert, key = config.tls_cert_file, config.tls_private_key_file
+    if not cert:
+        hosts = [advertised_address(config), "127.0.0.1", "localhost", socket.gethostname()]
+        hosts += ["kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+        hosts += ["kubernetes.default.svc.cluster.local", service_ip(config.service_cluster_ip_range)]
+        files = tls.self_signed(Path(config.cert_dir), "apiserver", hosts)
+        cert, key = str(files.cert), str(files.key)
+    minimum, ciphers = tls.version_named(config.tls_min_version), tls.ciphers_named(config.tls_cipher_suites)
+    return TLSSettings(cert, key, config.client_ca_file, config.requestheader_client_ca_file, minimum, ciphers)
 
 
 def advertised_address(config: Config) -> str:

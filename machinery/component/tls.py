@@ -20,6 +20,42 @@ _YEAR: Final = timedelta(days=365)
 _BACKDATED: Final = timedelta(minutes=5)  # clocks of two machines differ
 
 
+_VERSIONS: Final = {
+    "": ssl.TLSVersion.TLSv1_2,
+    "VersionTLS12": ssl.TLSVersion.TLSv1_2,
+    "VersionTLS13": ssl.TLSVersion.TLSv1_3,
+}
+#: Go's names of the suites of TLS 1.2 that are safe, and OpenSSL's; those of TLS 1.3 are always on, as in Go
+_CIPHERS: Final = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305": "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+}
+_OF_TLS13: Final = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+
+
+def version_named(name: str) -> ssl.TLSVersion:
+    """What --tls-min-version names; raises ValueError. TLS 1.0 and 1.1, which upstream still names, are not offered."""
+    if name not in _VERSIONS:
+        raise ValueError(f'unknown tls version "{name}"; --tls-min-version knows VersionTLS12, VersionTLS13')
+    return _VERSIONS[name]
+
+
+def ciphers_named(names: Iterable[str]) -> str:
+    """What --tls-cipher-suites names, as OpenSSL lists it; raises ValueError for a suite that is unknown or unsafe."""
+    suites = []
+    for name in names:
+        if name not in _CIPHERS and name not in _OF_TLS13:
+            raise ValueError(f"Cipher suite {name} not supported or doesn't exist")
+        suites += [_CIPHERS[name]] if name in _CIPHERS else []
+    return ":".join(dict.fromkeys(suites))
+
+
 @dataclass(frozen=True, slots=True)
 class TLSFiles:
     """A certificate and its key on disk, PEM."""
