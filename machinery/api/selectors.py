@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from machinery.api import names
-from machinery.api.codec import Json
+from machinery.api.codec import Json, dumps
 
 _OPERATORS: Final = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
 
@@ -56,13 +56,6 @@ class Requirement:
                 return f"{self.key}{self.operator}{values}"
 
 
-_TERM: Final = re.compile(
-    r"\s*(?:(?P<absent>!)\s*(?P<absent_key>[^\s,=!<>()]+)"
-    r"|(?P<key>[^\s,=!<>()]+)\s*(?:(?P<set>in|notin)\s*\((?P<values>[^)]*)\)"
-    r"|(?P<op>==|=|!=|>|<)\s*(?P<value>[^\s,=!<>()]*))?)\s*(?:,|$)"
-)
-
-
 @dataclass(frozen=True, slots=True)
 class LabelSelector:
     """A conjunction of requirements; without any it selects everything, unless it is `nothing`."""
@@ -73,17 +66,7 @@ class LabelSelector:
     @classmethod
     def parse(cls, text: str) -> "LabelSelector":
         """From the query string form `a=b,c in (d,e),!f`; raises ValueError."""
-        terms: list[Requirement] = []
-        position = 0
-        while text[position:].strip():
-            match = _TERM.match(text, position)
-            if not match or match.end() == position:
-                raise ValueError(
-                    f"unable to parse requirement: found {text[position:].strip()!r}, expected: identifier"
-                )
-            terms.append(_requirement(match))
-            position = match.end()
-        return cls(tuple(terms))
+        return cls(_Parser(text).requirements())
 
     @classmethod
     def from_dict(cls, selector: Json | None) -> "LabelSelector":
@@ -118,26 +101,125 @@ class LabelSelector:
         return ",".join(str(term) for term in self.requirements)
 
 
-def _requirement(match: re.Match[str]) -> Requirement:
-    if match["absent"]:
-        return _checked(Requirement(match["absent_key"], "!"))
-    key = match["key"]
-    if match["set"]:
-        return _checked(Requirement(key, match["set"], frozenset(part.strip() for part in match["values"].split(","))))
-    if match["op"] is None:
-        return _checked(Requirement(key, "exists"))
-    operator = {"==": "=", ">": "gt", "<": "lt"}.get(match["op"], match["op"])
-    return _checked(Requirement(key, operator, frozenset((match["value"],))))
+_TOKEN: Final = re.compile(r"[ \t\r\n]*([^ \t\r\n=!(),<>]+|[=!(),<>]+|)")
+_SYMBOLS: Final = frozenset((")", ",", "!", "==", "=", ">", "<", "!=", "("))
+_SPECIAL: Final = frozenset("=!(),<>")
+_BINARY: Final = {"in": "in", "notin": "notin", "=": "=", "==": "=", "!=": "!=", ">": "gt", "<": "lt"}
+_EXPECTED_OPERATORS: Final = "in, notin, =, ==, !=, gt, lt"
+
+
+class _Parser:
+    """The grammar of the query string form, with upstream's refusals (apimachinery/pkg/labels/selector.go)."""
+
+    def __init__(self, text: str) -> None:
+        self._tokens = list(_tokens(text))
+        self._place = 0
+
+    def requirements(self) -> tuple[Requirement, ...]:
+        """All terms; raises ValueError."""
+        found: list[Requirement] = []
+        while (token := self._next) != "":
+            if token != "!" and not _is_identifier(token):
+                raise ValueError(f"found '{token}', expected: !, identifier, or 'end of string'")
+            try:
+                found.append(self._requirement())
+            except ValueError as problem:
+                raise ValueError(f"unable to parse requirement: {problem}") from problem
+            separator = self._take()
+            if separator not in ("", ","):
+                raise ValueError(f"found '{separator}', expected: ',' or 'end of string'")
+            if separator and self._next != "!" and not _is_identifier(self._next):
+                raise ValueError(f"found '{self._next}', expected: identifier after ','")
+        return tuple(found)
+
+    @property
+    def _next(self) -> str:
+        return self._tokens[self._place]
+
+    def _take(self) -> str:
+        token = self._tokens[self._place]
+        self._place = min(self._place + 1, len(self._tokens) - 1)
+        return token
+
+    def _requirement(self) -> Requirement:
+        key, negated = self._take(), False
+        if key == "!":
+            key, negated = self._take(), True
+        if not _is_identifier(key):
+            raise ValueError(f"found '{key}', expected: identifier")
+        _check_key(key)
+        if negated or self._next in ("", ","):
+            return Requirement(key, "!" if negated else "exists")
+        sign = self._take()
+        operator = _BINARY.get(sign)
+        if operator is None:
+            raise ValueError(f"found '{sign}', expected: {_EXPECTED_OPERATORS}")
+        values = self._values() if operator in ("in", "notin") else frozenset((self._value(),))
+        return _checked(Requirement(key, operator, values))
+
+    def _value(self) -> str:
+        if self._next in ("", ","):
+            return ""
+        token = self._take()
+        if not _is_identifier(token):
+            raise ValueError(f"found '{token}', expected: identifier")
+        return token
+
+    def _values(self) -> frozenset[str]:
+        token = self._take()
+        if token != "(":
+            raise ValueError(f"found '{token}' expected: '('")
+        found: list[str] = []
+        value = ""
+        while (token := self._take()) != ")":
+            if token == ",":
+                found.append(value)
+                value = ""
+            elif _is_identifier(token) and not value:
+                value = token
+            else:
+                raise ValueError(f"found '{token}', expected: ',' or ')'" if value else _no_value(token))
+        return frozenset((*found, value))
+
+
+def _no_value(token: str) -> str:
+    return f"found '{token}', expected: ',', ')' or identifier"
+
+
+def _is_identifier(token: str) -> bool:
+    return token != "" and token[0] not in _SPECIAL
+
+
+def _tokens(text: str) -> Iterable[str]:
+    """Identifiers and symbols, then "" for the end; raises ValueError for symbols that are none."""
+    for match in _TOKEN.finditer(text):
+        token = match[1]
+        if _is_identifier(token):
+            yield token
+            continue
+        while token:
+            symbol = token[:2] if token[:2] in _SYMBOLS else token[:1]
+            yield symbol
+            token = token[len(symbol) :]
+    yield ""
+
+
+def _check_key(key: str) -> None:
+    if problems := names.is_qualified_name(key):
+        raise ValueError(f"<nil>: Invalid value: {dumps(key).decode()}: {'; '.join(problems)}")
 
 
 def _checked(term: Requirement) -> Requirement:
-    problems = names.is_qualified_name(term.key)
+    problems: list[str] = []
+    for place, value in enumerate(sorted(term.values)):
+        shown = dumps(value).decode()
+        if term.operator in ("gt", "lt") and not re.fullmatch(r"[+-]?\d{1,18}", value):
+            text = "for 'Gt', 'Lt' operators, the value must be an integer"
+            problems.append(f"values[{place}]: Invalid value: {shown}: {text}")
+        if complaints := names.is_label_value(value):
+            problems.append(f"values[{place}][{term.key}]: Invalid value: {shown}: {'; '.join(complaints)}")
     if problems:
-        raise ValueError(f'key: Invalid value: "{term.key}": {"; ".join(problems)}')
-    for value in sorted(term.values):
-        problems = names.is_label_value(value)
-        if problems:
-            raise ValueError(f'values[0][{term.key}]: Invalid value: "{value}": {"; ".join(problems)}')
+        raise ValueError(problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]")
     return term
 
 
@@ -155,12 +237,12 @@ class FieldSelector:
     def parse(cls, text: str) -> "FieldSelector":
         """From `metadata.name=x,spec.nodeName!=y`, with `\\,`, `\\=` and `\\\\` escaped; raises ValueError."""
         terms = []
-        for term in _split_unescaped(text):
-            match = re.fullmatch(r"((?:[^=!\\]|\\.)+)(!=|==|=)(.*)", term)
+        for term in sorted(_split_unescaped(text)):
+            match = _FIELD_TERM.match(term)
             if not match:
                 raise ValueError(f"invalid selector: '{text}'; can't understand '{term}'")
             operator = "!=" if match[2] == "!=" else "="
-            terms.append(Requirement(match[1], operator, frozenset((re.sub(r"\\(.)", r"\1", match[3]),))))
+            terms.append(Requirement(match[1], operator, frozenset((_unescaped(match[3]),))))
         return cls(tuple(terms))
 
     def matches(self, fields: Mapping[str, str]) -> bool:
@@ -184,5 +266,17 @@ class FieldSelector:
         return ",".join(str(term) for term in self.requirements)
 
 
+_FIELD_TERM: Final = re.compile(r"(.*?)(!=|==|=)(.*)", re.S)
+
+
 def _split_unescaped(text: str) -> list[str]:
-    return [part for part in re.findall(r"((?:[^,\\]|\\.)+)(?:,|$)", text) if part]
+    return [part for part in re.findall(r"((?:[^,\\]|\\.?)*)(?:,|$)", text, re.S) if part]
+
+
+def _unescaped(value: str) -> str:
+    """A field's value as it is meant; raises ValueError (upstream: fields.UnescapeValue)."""
+    if wrong := re.search(r"(?<!\\)(?:\\\\)*\\(?![\\,=])(.?)", value, re.S):
+        raise ValueError(f"invalid field selector: invalid escape sequence: \\{wrong[1]}")
+    if bare := re.search(r"(?<!\\)(?:\\\\)*([,=])", value):
+        raise ValueError(f"invalid field selector: unescaped character in value: {ord(bare[1])}")
+    return re.sub(r"\\(.)", r"\1", value, flags=re.S)
