@@ -47,7 +47,7 @@ class Parts:
 
 def create(parts: Parts) -> Application:
     """The whole chain as one ASGI application."""
-    app: Application = Endpoint(parts.registry, parts.special, pages.create(parts.pages))
+    app: Application = Endpoint(parts)
     app = AuthorizationFilter(app, parts.authorizer)
     app = counts = InFlightFilter(app, parts.limits)
     metrics.follow(counts)
@@ -95,16 +95,17 @@ class Recover:
 class Endpoint:
     """The end of the chain: resources to their store, a few to handlers of their own, the rest to FastAPI."""
 
-    def __init__(self, registry: Registry, special: Special, others: Application) -> None:
-        self._registry = registry
-        self._special = special
-        self._others = others
+    def __init__(self, parts: Parts) -> None:
+        self._registry = parts.registry
+        self._special = parts.special
+        self._has = parts.pages.discovery.has
+        self._others = pages.create(parts.pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
         trip = exchange.of(scope)
         info = trip.info
-        if not info.is_resource:
+        if not info.is_resource or not self._has(info.group, info.version):
             await self._others(scope, receive, send)
             return
         request = Request(trip.method, trip.path, trip.query, trip.headers, info, trip.user, scope, receive)
@@ -116,6 +117,6 @@ class Endpoint:
     async def _resource(self, request: Request) -> Answer:
         info = request.info
         store = self._registry.store_for(info.group, info.version, info.resource)
-        if store is None or (info.subresource and info.subresource not in store.resource.subresources):
+        if store is None or (info.subresource and info.subresource not in store.resource.subresources) or info.parts:
             raise errors.NotFound("the server could not find the requested resource", {})
         return await handle(request, store)

@@ -11,7 +11,7 @@ from apiserver.discovery import AGGREGATED_GROUP, Discovery, Document
 from apiserver.health import Health
 from apiserver.openapi import OpenAPI
 from apiserver.version import GIT_VERSION, version_info
-from machinery.api import codec
+from machinery.api import codec, errors
 from machinery.api.codec import Json
 from machinery.component import metrics
 
@@ -51,6 +51,9 @@ def create(pages: Pages) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def not_found(request: Request, problem: HTTPException) -> Response:
+        if problem.status_code == 405:
+            refusal = errors.MethodNotSupported("the server does not allow this method on the requested resource", {})
+            return Response(codec.dumps(refusal.status()), 405, media_type="application/json")
         text = "404 page not found\n" if problem.status_code == 404 else str(problem.detail)
         return Response(text, problem.status_code, media_type="text/plain; charset=utf-8")
 
@@ -59,6 +62,7 @@ def create(pages: Pages) -> FastAPI:
 
 def _add_health(app: FastAPI, health: Health) -> None:
     def add(endpoint: str) -> None:
+        @app.head(f"/{endpoint}")
         @app.get(f"/{endpoint}")
         async def all_checks(request: Request) -> Response:
             verbose = "verbose" in request.query_params

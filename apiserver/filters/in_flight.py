@@ -11,8 +11,9 @@ from apiserver.authz.authorizer import MASTERS
 from apiserver.filters import exchange
 from apiserver.filters.exchange import Application, Exchange, Receive, Scope, Send
 from apiserver.filters.request_info import is_long_running
-from machinery.api import errors
+from machinery.api import errors, times
 
+_LONGEST: Final = 1e9  # seconds; more than a loop's timer takes
 _READING: Final = frozenset(("get", "list", "watch"))
 
 
@@ -47,10 +48,11 @@ class InFlightFilter:
             return
         reads = trip.info.verb in _READING
         self._check(trip, reads)
+        deadline = _deadline(trip, self._limits.seconds)
         self.reading += reads
         self.changing += not reads
         try:
-            async with asyncio.timeout(self._limits.seconds or None):
+            async with asyncio.timeout(deadline):
                 await self._app(scope, receive, send)
         except TimeoutError as problem:
             raise errors.Timeout("Timeout: request did not complete within the allotted timeout", {}) from problem
@@ -63,3 +65,13 @@ class InFlightFilter:
         if limit and running >= limit and MASTERS not in trip.user.groups:
             message = "Too many requests, please try again later."
             raise errors.TooManyRequests(message, {"retryAfterSeconds": 1})
+
+
+def _deadline(trip: Exchange, most: float) -> float | None:
+    """Seconds until the request is given up: what the client says in `timeout`, at most the server's; BadRequest."""
+    text = trip.param("timeout") if trip.query else ""
+    try:
+        asked = times.duration(text) if text else 0.0
+    except ValueError as problem:
+        raise errors.BadRequest(f"invalid timeout specified in the request URL - {problem}") from problem
+    return min(filter(None, (min(max(asked, 0.0), _LONGEST), most)), default=None)

@@ -9,7 +9,7 @@ from apiserver.request import RequestInfo
 
 _VERBS: Final = {
     "GET": "get",
-    "HEAD": "get",
+    "HEAD": "get",  # of a proxy; the resources themselves know no HEAD
     "POST": "create",
     "PUT": "update",
     "PATCH": "patch",
@@ -17,7 +17,6 @@ _VERBS: Final = {
 }
 #: what may follow a namespace's name and is not a resource in it
 _NAMESPACE_SUBRESOURCES: Final = frozenset(("status", "finalize"))
-_TRUE: Final = frozenset(("1", "t", "T", "true", "True", "TRUE"))
 #: requests that may last as long as they like
 LONG_RUNNING_VERBS: Final = frozenset(("watch", "proxy"))
 LONG_RUNNING_SUBRESOURCES: Final = frozenset(("attach", "exec", "proxy", "log", "portforward"))
@@ -64,6 +63,12 @@ def request_info(method: str, path: str, query: Mapping[str, list[str]]) -> Requ
     )
 
 
+def is_set(query: Mapping[str, list[str]], name: str, default: bool = False) -> bool:
+    """A boolean as upstream's conversion reads it: present and empty is true, and so is what is not false or 0."""
+    values = query.get(name)
+    return values[0].lower() not in ("false", "0") if values else default
+
+
 def is_long_running(info: RequestInfo) -> bool:
     """Whether the request is without deadline and outside the in-flight limits."""
     return info.verb in LONG_RUNNING_VERBS or info.subresource in LONG_RUNNING_SUBRESOURCES
@@ -79,5 +84,5 @@ def _split_namespace(parts: list[str]) -> tuple[str, list[str]]:
 
 def _collection_verb(verb: str, query: Mapping[str, list[str]]) -> str:
     if verb == "get":
-        return "watch" if query.get("watch", [""])[0] in _TRUE else "list"
+        return "watch" if is_set(query, "watch") else "list"
     return "deletecollection" if verb == "delete" else verb

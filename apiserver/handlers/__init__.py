@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from apiserver.handlers import create, delete, get, list, patch, scale, update, watch
+from apiserver.registry.resource import Resource
 from apiserver.registry.store import Store
-from apiserver.request import Answer, Request
+from apiserver.request import Answer, Request, RequestInfo
 from machinery.api import errors
 
 Handler = Callable[[Request, Store], Awaitable[Answer]]
@@ -32,14 +33,37 @@ _SUBRESOURCE_VERBS: Final[Mapping[str, Handler]] = {
 _SCALE_VERBS: Final[Mapping[str, Handler]] = {"get": scale.get, "update": scale.update, "patch": scale.patch}
 
 
+#: what collections and objects are asked; the rest is 405
+_COLLECTION_METHODS: Final = frozenset(("GET", "POST", "DELETE"))
+_OBJECT_METHODS: Final = frozenset(("GET", "PUT", "PATCH", "DELETE"))
+_EVERYWHERE: Final = frozenset(("list", "watch"))
+
+
 async def handle(request: Request, store: Store) -> Answer:
     """Answer one request to a resource, to its `status`, its `scale` or the like; raises errors.StatusError."""
     info = request.info
+    check_route(request.method, info, store.resource)
     if not info.subresource:
         table = _VERBS if info.verb in store.resource.verbs else {}
     else:
         table = _SCALE_VERBS if info.subresource == "scale" else _SUBRESOURCE_VERBS
     handler = table.get(info.verb)
     if handler is None:
-        raise errors.MethodNotSupported("the server does not allow this method on the requested resource", {})
+        raise _not_allowed()
     return await handler(request, store)
+
+
+def check_route(method: str, info: RequestInfo, resource: Resource) -> None:
+    """Raises NotFound for paths upstream has no route for, MethodNotSupported for methods a route does not have."""
+    namespaced = resource.kind.namespaced
+    in_namespace = bool(info.namespace) and resource.kind.plural != "namespaces"
+    if (in_namespace and not namespaced) or (info.name and namespaced and not in_namespace and info.verb != "watch"):
+        raise errors.NotFound("the server could not find the requested resource", {})
+    if not info.name and namespaced and not in_namespace and info.verb not in _EVERYWHERE:
+        raise _not_allowed()  # above all: nobody deletes the pods of all namespaces by leaving one out
+    if method not in (_OBJECT_METHODS if info.name else _COLLECTION_METHODS):
+        raise _not_allowed()
+
+
+def _not_allowed() -> errors.MethodNotSupported:
+    return errors.MethodNotSupported("the server does not allow this method on the requested resource", {})

@@ -10,10 +10,10 @@ import yaml
 from apiserver.handlers import negotiation
 from apiserver.registry.resource import Resource
 from apiserver.request import Request
-from machinery.api import codec, errors, protobuf
+from machinery.api import codec, errors, go_json, protobuf
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
-from machinery.api.schema import schema_of
+from machinery.api.schema import is_known, schema_of
 
 _ALIAS_FACTOR: Final = 10  # of a YAML body's length: how many values its aliases may stand for
 _NESTING: Final = 250  # a little less than orjson writes
@@ -21,6 +21,12 @@ _YAML_NODES: Final = 200_000  # more than etcd takes as one object of any use; e
 _YAML_AT_ONCE: Final = 1 << 14  # bytes of YAML that are read in a few milliseconds
 SUPPORTED: Final = (negotiation.JSON, negotiation.YAML, negotiation.PROTOBUF)
 _SUMMARY_BYTES: Final = 30
+_NO_KIND: Final = "couldn't get version/kind; json parse error"
+#: the struct that upstream reads a body's kind into, as Go prints it
+_ENVELOPE: Final = (
+    'Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; '
+    'Kind string "json:\\"kind,omitempty\\"" }'
+)
 _DELETE_OPTIONS: Final = "DeleteOptions"  # all that is parsed without a kind from the URL
 
 
@@ -64,11 +70,31 @@ def parse(raw: bytes, content_type: str, kind: Kind | None = None) -> Json:
         value = codec.loads(raw) if media_type == negotiation.JSON else yaml_loads(raw)
         check_depth(raw, value)
     except (ValueError, TypeError, RecursionError, yaml.YAMLError) as problem:
-        raise errors.BadRequest(_undecodable(kind, media_type, problem)) from problem
+        raise _unrecognized(raw, kind, _unreadable(raw, media_type, problem)) from problem
     if not isinstance(value, dict):
-        got = "null" if value is None else type(value).__name__
-        raise errors.BadRequest(_undecodable(kind, media_type, f"cannot unmarshal {got} into an object"))
+        raise _unrecognized(raw, kind, f"{_NO_KIND}: json: cannot unmarshal {go_json.kind_of(value)} into {_ENVELOPE}")
+    for name in ("apiVersion", "kind"):
+        if not isinstance(value.get(name) or "", str):
+            text = f"json: cannot unmarshal {go_json.kind_of(value[name])} into Go struct field .{name} of type string"
+            raise _unrecognized(raw, kind, f"{_NO_KIND}: {text}")
     return value
+
+
+def _unreadable(raw: bytes, media_type: str, problem: Exception) -> str:
+    if media_type == negotiation.JSON:
+        return f"{_NO_KIND}: {json_problem(raw, problem)}"
+    return "error converting YAML to JSON: yaml: " + " ".join(str(problem).split())
+
+
+def json_problem(raw: bytes, problem: Exception) -> str:
+    """What is wrong with JSON that `codec` or `check_depth` refused."""
+    return go_json.TOO_DEEP if isinstance(problem, TypeError) else go_json.complaint(raw)
+
+
+def _unrecognized(raw: bytes, kind: Kind | None, why: str) -> errors.BadRequest:
+    """Upstream: handlers/rest.go, transformDecodeError."""
+    what = kind.kind if kind else _DELETE_OPTIONS
+    return errors.BadRequest(f"the object provided is unrecognized (must be of type {what}): {why} ({_summary(raw)})")
 
 
 def check_depth(raw: bytes, value: Any) -> None:
@@ -84,16 +110,16 @@ def _protobuf(raw: bytes, kind: Kind | None) -> Json:
     except protobuf.UnknownKind as problem:
         raise negotiation.unsupported((negotiation.JSON, negotiation.YAML)) from problem
     except ValueError as problem:
-        what = kind.kind if kind else _DELETE_OPTIONS
-        text = f"the object provided is unrecognized (must be of type {what}): {problem} ({_summary(raw)})"
-        raise errors.BadRequest(text) from problem
+        raise _unrecognized(raw, kind, str(problem)) from problem
 
 
 def _summary(raw: bytes) -> str:
     """The beginning of a body that no one can read (upstream: handlers/rest.go, summarizeData)."""
     if not raw:
         return "<empty>"
-    return raw.hex() if len(raw) <= _SUMMARY_BYTES else f"{raw[:_SUMMARY_BYTES].hex()} ..."
+    start = raw[:_SUMMARY_BYTES]
+    shown = start.decode(errors="replace") if start.startswith(b"{") else start.hex()
+    return shown if len(raw) <= _SUMMARY_BYTES else f"{shown} ..."
 
 
 def yaml_loads(raw: bytes) -> Any:
@@ -143,23 +169,24 @@ _JsonLoader.yaml_implicit_resolvers = {
 }
 
 
-def _undecodable(kind: Kind | None, media_type: str, problem: object) -> str:
-    what = "json" if media_type == negotiation.JSON else "yaml"
-    return f"couldn't get version/kind; {what} parse error: {problem}"
-
-
 def check_kind(obj: Mapping[str, Any], kind: Kind) -> None:
     """The body is of the kind the URL is about; raises BadRequest (upstream: handlers/create.go, rest.go)."""
     api_version, name = obj.get("apiVersion"), obj.get("kind")
-    if api_version != kind.api_version:
-        raise errors.BadRequest(
-            f"the API version in the data ({api_version}) does not match the expected API version ({kind.api_version})"
+    if (api_version, name) == (kind.api_version, kind.kind):
+        return
+    version = str(api_version).rpartition("/")[2]
+    if not is_known(str(api_version), str(name)):
+        why = (
+            f'no kind "{name}" is registered for version "{api_version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
         )
-    if name != kind.kind:
-        raise errors.BadRequest(
-            f'{name} in version "{kind.version}" cannot be handled as a {kind.kind}: '
-            f"converting ({kind.api_version}.{name}) to ({kind.api_version}.{kind.kind}): unknown conversion"
-        )
+        raise errors.BadRequest(f'{name} in version "{version}" cannot be handled as a {kind.kind}: {why}')
+    if name == kind.kind:
+        text = f"the API version in the data ({api_version}) does not match the expected API version"
+        raise errors.BadRequest(f"{text} ({kind.api_version})")
+    raise errors.BadRequest(
+        f'{name} in version "{version}" cannot be handled as a {kind.kind}: '
+        f"converting ({api_version}.{name}) to ({kind.api_version}.{kind.kind}): unknown conversion"
+    )
 
 
 def check_name(obj: Json, name: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from apiserver.filters.request_info import is_set
 from apiserver.registry.deletion import DeleteOptions
 from apiserver.registry.resource import Resource
 from apiserver.request import Request
@@ -19,7 +20,9 @@ from machinery.api.kinds import Kind
 from machinery.api.selectors import FieldSelector, LabelSelector
 
 _INT64: Final = 2**63 - 1
+_UINT64: Final = 2**64 - 1
 _LONGEST_SECONDS: Final = 10 * 365 * 24 * 3600  # of what becomes a date or a timer
+_LONGEST_NUMBER: Final = 4000  # digits; more are refused unread, as Python does itself
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 _FIELD_VALIDATION: Final = ("Ignore", "Strict", "Warn")
 _POLICIES: Final = ("Background", "Foreground", "Orphan")
@@ -55,14 +58,15 @@ def write_options(request: Request, kind: str) -> WriteOptions:
     if not query:
         return _PLAIN_WRITE
     manager, validation = request.param("fieldManager"), request.param("fieldValidation")
-    problems = _dry_run_problems(query.get("dryRun", ()))
-    if len(manager) > _MANAGER_LENGTH:
+    problems: list[FieldError] = []
+    if len(manager.encode()) > _MANAGER_LENGTH:
         problems.append(errors.too_long("fieldManager", _MANAGER_LENGTH))
     problems += [
         errors.invalid_value("fieldManager", manager, f"invalid character U+{ord(char):04X} (at position {place})")
         for place, char in enumerate(manager)
         if not char.isprintable()
     ]
+    problems += _dry_run_problems(query.get("dryRun", ()))
     if validation and validation not in _FIELD_VALIDATION:
         problems.append(errors.not_supported("fieldValidation", validation, ("", *_FIELD_VALIDATION)))
     if problems:
@@ -71,7 +75,7 @@ def write_options(request: Request, kind: str) -> WriteOptions:
 
 
 def _dry_run_problems(values: Sequence[str]) -> list[FieldError]:
-    if all(value in ("All", "") for value in values):
+    if all(value == "All" for value in values):
         return []
     return [errors.not_supported("dryRun", list(values), ("All",))]
 
@@ -83,13 +87,14 @@ def delete_options(request: Request, body: Json) -> DeleteOptions:
     """DeleteOptions out of the body, or out of the query where there is no body. Raises BadRequest and Invalid."""
     given = body or _from_query(request)
     dry_run = given.get("dryRun") or ()
-    problems = _dry_run_problems(dry_run)
+    problems: list[FieldError] = []
     policy, orphan = given.get("propagationPolicy"), given.get("orphanDependents")
     if orphan is not None and policy is not None:
         text = "orphanDependents and deletionPropagation cannot be both set"
         problems.append(errors.invalid_value("propagationPolicy", policy, text))
     if policy is not None and policy not in _POLICIES:
         problems.append(errors.not_supported("propagationPolicy", policy, (*_POLICIES, "nil")))
+    problems += _dry_run_problems(dry_run)
     if problems:
         _refuse("DeleteOptions", problems)
     preconditions = given.get("preconditions") or {}
@@ -139,24 +144,36 @@ class Token:
     def decode(cls, text: str) -> "Token":
         """Raises BadRequest (upstream: apiserver/pkg/storage/continue.go)."""
         try:
-            value = codec.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-            token = cls(int(value["rv"]), str(value["start"]))
-        except (ValueError, KeyError, TypeError, binascii.Error) as problem:
-            raise errors.BadRequest(f"continue key is not valid: {problem}") from problem
-        if abs(token.revision) > _INT64:
-            raise errors.BadRequest("continue key is not valid: the resourceVersion is out of range")
-        if value.get("v") != _TOKEN_VERSION or not token.revision or not token.start or ".." in token.start.split("/"):
-            raise errors.BadRequest("continue key is not valid: incorrect encoded start resourceVersion")
-        return token
+            value = codec.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
+            version, revision, start = str(value.get("v", "")), value.get("rv", 0), value.get("start", "")
+        except (ValueError, AttributeError, binascii.Error) as problem:
+            raise _bad_token(f": {problem}") from problem
+        if version != _TOKEN_VERSION:
+            raise _bad_token(f": server does not recognize this encoded version {version}")
+        if type(revision) is not int or not isinstance(start, str) or abs(revision) > _INT64:
+            raise _bad_token(": json: cannot unmarshal into Go struct field continueToken")
+        if not revision:
+            raise _bad_token(f": incorrect encoded start resourceVersion (version {_TOKEN_VERSION})")
+        if not start:
+            raise _bad_token(f": encoded start key empty (version {_TOKEN_VERSION})")
+        key = start.removeprefix("/")
+        if any(part in ("", ".", "..") for part in key.split("/")):  # it must not lead out of its collection
+            raise _bad_token(f": {start}")
+        return cls(revision, key)
+
+
+def _bad_token(why: str) -> errors.BadRequest:
+    return errors.BadRequest(f"invalid continue token: continue key is not valid{why}")
 
 
 def list_query(request: Request, resource: Resource) -> Query:
     """What a LIST (or DELETE of a collection) asks for; raises BadRequest and Invalid."""
     version, match = request.param("resourceVersion"), request.param("resourceVersionMatch")
     token = request.param("continue")
-    _check_list_options(request, version, match, token)
-    chosen = selection(request, resource)
     limit = max(integer(request, "limit"), 0)
+    integer(request, "timeoutSeconds")
+    chosen = selection(request, resource)
+    _check_list_options(request, version, match, token)
     if token:
         return _continued(Token.decode(token), version, chosen, limit)
     revision = parse_version(version)
@@ -209,9 +226,17 @@ def parse_version(text: str) -> int:
     """A resourceVersion as a revision; "" is 0. Raises BadRequest (upstream: Invalid in storage, 400 to clients)."""
     if not text:
         return 0
-    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) > _INT64:
-        raise errors.BadRequest(f"Invalid value: {codec.dumps(text).decode()}: invalid resource version")
-    return int(text)
+    if not text.isascii() or not text.isdigit():
+        raise _bad_version(text, "invalid syntax")
+    if len(text) > 20 or int(text) > _UINT64:
+        raise _bad_version(text, "value out of range")
+    return min(int(text), _INT64)
+
+
+def _bad_version(text: str, why: str) -> errors.BadRequest:
+    shown = codec.dumps(text).decode()
+    problem = errors.invalid_value("resourceVersion", text, f"strconv.ParseUint: parsing {shown}: {why}")
+    return errors.BadRequest(f"invalid resource version: {problem.message()}")
 
 
 def selection(request: Request, resource: Resource) -> Selection:
@@ -243,21 +268,20 @@ def _unsupported_field(resource: Resource, path: str) -> str:
 
 
 def flag(request: Request, name: str, default: bool = False) -> bool:
-    """A boolean as upstream's conversion reads it: present and empty is true, and so is what is not false or 0."""
-    if name not in request.query:
-        return default
-    return request.param(name).lower() not in ("false", "0")
+    """A boolean (see request_info.is_set)."""
+    return is_set(request.query, name, default)
 
 
 def integer(request: Request, name: str, default: int = 0) -> int:
-    """A whole number; raises BadRequest."""
-    text = request.param(name)
-    if not text:
+    """A whole number; raises BadRequest, also where the parameter is there and empty."""
+    values = request.query.get(name)
+    if not values:
         return default
+    text = values[0]
     if not _INTEGER.fullmatch(text):
-        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    if len(text) > 20 or abs(int(text)) > _INT64:
-        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": value out of range')
+        raise errors.BadRequest(f"strconv.ParseInt: parsing {codec.dumps(text).decode()}: invalid syntax")
+    if len(text) > _LONGEST_NUMBER or abs(int(text)) > _INT64:
+        raise errors.BadRequest(f"strconv.ParseInt: parsing {codec.dumps(text).decode()}: value out of range")
     return int(text)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from apiserver.handlers import admitting, negotiation, options, rendering
-from apiserver.handlers.body import check_depth, check_schema
+from apiserver.handlers.body import check_depth, check_schema, json_problem
 from apiserver.handlers.options import WriteOptions
 from apiserver.registry.store import Store
 from apiserver.request import Answer, Request
@@ -79,7 +79,7 @@ async def read_patch(request: Request) -> Patch:
         value = codec.loads(raw)
         check_depth(raw, value)
     except (ValueError, TypeError) as problem:
-        raise errors.BadRequest(f"error decoding patch: {problem}") from problem
+        raise errors.BadRequest(f"error decoding patch: {json_problem(raw, problem)}") from problem
     if media_type != JSON_PATCH and not isinstance(value, dict):
         raise errors.BadRequest("error decoding patch: json: cannot unmarshal into Go value of type map")
     return Patch(media_type, value)

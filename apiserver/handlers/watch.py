@@ -27,18 +27,19 @@ TIMEOUT_SECONDS: Final = 1800.0
 #: between two bookmarks, seconds
 BOOKMARK_SECONDS: Final = 60.0
 _INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
+_NOT_OLDER_THAN: Final = "NotOlderThan"
 _LINES: Final = 500  # per chunk
 
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """What a watch asks for; `initial` is sendInitialEvents, None where it is not given."""
+    """What a watch asks for; `initial`: what is there already comes first."""
 
     selection: Selection
     revision: int
     from_any: bool
     bookmarks: bool
-    initial: bool | None
+    initial: bool
     timeout: float
 
 
@@ -51,47 +52,54 @@ async def handle(request: Request, store: Store) -> Answer:
 
 def watch_options(request: Request, store: Store) -> WatchOptions:
     """Read and check the options; raises BadRequest and Invalid."""
-    given = "sendInitialEvents" in request.query
-    _check(request.param("resourceVersionMatch"), given)
-    version = request.param("resourceVersion")
+    options.integer(request, "limit")
+    timeout = options.seconds(request, "timeoutSeconds")
+    selection = options.selection(request, store.resource)
+    version, match = request.param("resourceVersion"), request.param("resourceVersionMatch")
+    initial = options.flag(request, "sendInitialEvents") if "sendInitialEvents" in request.query else None
+    if initial is None and not match and version in ("", "0"):
+        initial, match = True, _NOT_OLDER_THAN  # upstream: SetListOptionsDefaults
+    _check(match, given=initial is not None, continued=bool(request.param("continue")))
     return WatchOptions(
-        selection=options.selection(request, store.resource),
+        selection=selection,
         revision=options.parse_version(version),
         from_any=version == "0",
         bookmarks=options.flag(request, "allowWatchBookmarks"),
-        initial=options.flag(request, "sendInitialEvents") if given else None,
-        timeout=options.seconds(request, "timeoutSeconds") or TIMEOUT_SECONDS * (1 + random.random()),
+        initial=bool(initial),
+        timeout=timeout if timeout > 0 else TIMEOUT_SECONDS * (1 + random.random()),
     )
 
 
-def _check(match: str, given: bool) -> None:
+def _check(match: str, *, given: bool, continued: bool) -> None:
     path = "resourceVersionMatch"
     problems: list[FieldError] = []
+    if given and match != _NOT_OLDER_THAN:
+        text = f"sendInitialEvents requires setting resourceVersionMatch to {_NOT_OLDER_THAN}"
+        problems.append(errors.forbidden_field(path, text))
     if match and not given:
         text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
         problems.append(errors.forbidden_field(path, text))
-    elif given and not match:
-        text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        problems.append(errors.forbidden_field(path, text))
-    elif given and match != "NotOlderThan":
-        problems.append(errors.not_supported(path, match, ("NotOlderThan",)))
+    if match and match != _NOT_OLDER_THAN:
+        problems.append(errors.not_supported(path, match, (_NOT_OLDER_THAN,)))
+    if match and continued:
+        problems.append(errors.forbidden_field(path, "resourceVersionMatch is forbidden when continue is provided"))
     if problems:
         raise errors.invalid(Kind("meta.k8s.io", "v1", "ListOptions", "listoptions"), "", problems)
 
 
 async def _begin(store: Store, chosen: WatchOptions) -> tuple[Watcher, list[Entry]]:
     """The watcher, and what was there when it began (nothing where it continues from a revision)."""
-    cacher, wants_list = store.cacher, chosen.initial or (chosen.initial is None and not chosen.revision)
+    cacher = store.cacher
     with told_to_clients(store.resource.kind):
         if not chosen.revision and not chosen.from_any:
             await cacher.fresh()
-        elif wants_list:
+        elif chosen.initial:
             await cacher.wait_until(chosen.revision)
-    if not wants_list and chosen.revision:
+    if not chosen.initial and chosen.revision:
         return store.watch(chosen.selection, chosen.revision), []
     # no await from here on: the list and the watch meet without a gap
     watcher = store.watch(chosen.selection, cacher.revision)
-    return watcher, list(store.collection.select(chosen.selection)) if wants_list else []
+    return watcher, list(store.collection.select(chosen.selection)) if chosen.initial else []
 
 
 async def _stream(store: Store, chosen: WatchOptions, lines: "_Lines") -> AsyncIterator[bytes]:
@@ -105,7 +113,7 @@ async def _stream(store: Store, chosen: WatchOptions, lines: "_Lines") -> AsyncI
         for start in range(0, len(initial), rendering.CHUNK):
             yield lines.added(initial[start : start + rendering.CHUNK])
             await asyncio.sleep(0)
-        if chosen.initial:
+        if chosen.initial and chosen.bookmarks:
             yield lines.bookmark(Bookmark(watcher.since, initial=True))
         del initial
         while batch := await watcher.fetch():

@@ -132,15 +132,17 @@ class Store:
         self.resource.strategy.defaults(obj)
         await gate.mutate(obj, None)
         object_meta.fill(obj, self._clock)
-        prefix = "" if obj["metadata"].get("name") else obj["metadata"].get("generateName") or ""
+        prefix = obj["metadata"].get("generateName") or ""
         if not prefix:
             return await self._create(obj, context, gate)
-        for _ in range(_NAME_TRIES - 1):
+        is_named = bool(obj["metadata"].get("name"))
+        for _ in range(1 if is_named else _NAME_TRIES):
+            named = obj if is_named else _named(obj, prefix)
             try:
-                return await self._create(_named(obj, prefix), context, gate)
+                return await self._create(named, context, gate)
             except errors.AlreadyExists:
-                continue
-        return await self._create(_named(obj, prefix), context, gate)
+                taken = meta.name_of(named)
+        raise errors.name_not_generated(self.resource.kind, taken)
 
     async def _create(self, obj: Json, context: Context, gate: Gate) -> Entry:
         strategy = self.resource.strategy

@@ -265,6 +265,12 @@ def already_exists(kind: Kind, name: str) -> AlreadyExists:
     return AlreadyExists(f'{kind.resource} "{name}" already exists', _details(kind, name))
 
 
+def name_not_generated(kind: Kind, name: str) -> AlreadyExists:
+    """The last name that was tried is taken, as those before (upstream: NewGenerateNameConflict)."""
+    text = f'{kind.resource} "{name}" already exists, the server was not able to generate a unique name for the object'
+    return AlreadyExists(text, _details(kind, name) | {"retryAfterSeconds": 1})
+
+
 def conflict(kind: Kind, name: str, why: str) -> Conflict:
     """`Operation cannot be fulfilled on pods "web": …`."""
     return Conflict(f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}', _details(kind, name))

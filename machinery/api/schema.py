@@ -78,6 +78,12 @@ def definition_of(kind: Kind) -> str:
     return _by_kind()[kind.group, kind.version, kind.kind]
 
 
+def is_known(api_version: str, kind: str) -> bool:
+    """Whether the packaged API has a kind."""
+    group, _, version = api_version.rpartition("/")
+    return (group, version, kind) in _by_kind()
+
+
 _shapes: dict[str, Shape] = {}
 
 

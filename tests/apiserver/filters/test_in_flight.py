@@ -56,3 +56,18 @@ async def test_what_takes_too_long_is_504() -> None:
     with pytest.raises(errors.Timeout, match="request did not complete within the allotted timeout"):
         await limited(scope_of("GET", "/api/v1/pods"), nothing, drop)
     assert limited.reading == 0
+
+
+async def test_a_client_may_set_a_nearer_deadline() -> None:
+    limited = InFlightFilter(_Stuck(), Limits(seconds=3600))
+    with pytest.raises(errors.Timeout):
+        await limited(scope_of("GET", "/api/v1/pods", query="timeout=10ms"), nothing, drop)
+
+
+async def test_a_deadline_that_is_none_is_refused() -> None:
+    limited = InFlightFilter(_Stuck(), Limits())
+    with pytest.raises(errors.BadRequest) as refusal:
+        await limited(scope_of("GET", "/api/v1/pods", query="timeout=soon"), nothing, drop)
+    text = 'invalid timeout specified in the request URL - time: invalid duration "soon"'
+    assert refusal.value.message == text
+    assert (limited.reading, limited.changing) == (0, 0)

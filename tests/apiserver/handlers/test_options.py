@@ -1,5 +1,7 @@
 """handlers.options: queries in, values or upstream's refusals out."""
 
+import base64
+
 import pytest
 
 from apiserver.handlers import options
@@ -9,9 +11,14 @@ from apiserver.resources.core.configmaps import CONFIG_MAPS
 from apiserver.resources.core.pods import PODS
 from apiserver.storage.listing import Match, Query
 from apiserver.storage.objects import Selection
-from machinery.api import errors
+from machinery.api import codec, errors
 from machinery.api.codec import Json
 from tests.apiserver.handlers.calls import request
+
+
+def _encoded(token: Json) -> str:
+    return base64.urlsafe_b64encode(codec.dumps(token)).decode().rstrip("=")
+
 
 _TOKEN = Token(7, "b\0").encode()
 
@@ -47,10 +54,19 @@ def test_what_a_list_asks_for(query: str, expected: Query | None) -> None:
     [
         pytest.param("limit=x", errors.BadRequest, 'strconv.ParseInt: parsing "x": invalid syntax', id="limit"),
         pytest.param(f"limit={2**63}", errors.BadRequest, "value out of range", id="huge-limit"),
-        pytest.param(f"resourceVersion={2**63}", errors.BadRequest, "invalid resource version", id="huge-version"),
+        pytest.param(f"resourceVersion={2**64}", errors.BadRequest, "value out of range", id="huge-version"),
+        pytest.param("limit=", errors.BadRequest, 'strconv.ParseInt: parsing "": invalid syntax', id="empty-limit"),
+        pytest.param("timeoutSeconds=1s", errors.BadRequest, 'parsing "1s": invalid syntax', id="timeout"),
         pytest.param("resourceVersion=" + "9" * 5000, errors.BadRequest, "invalid resource", id="endless-version"),
-        pytest.param(f"continue={Token(2**64 - 1, 'x').encode()}", errors.BadRequest, "out of range", id="huge-token"),
-        pytest.param("resourceVersion=x", errors.BadRequest, "invalid resource version", id="version"),
+        pytest.param(
+            f"continue={Token(2**64 - 1, 'x').encode()}", errors.BadRequest, "cannot unmarshal", id="huge-token"
+        ),
+        pytest.param(
+            "resourceVersion=x",
+            errors.BadRequest,
+            'invalid resource version: resourceVersion: Invalid value: "x": strconv.ParseUint: parsing "x": invalid ',
+            id="version",
+        ),
         pytest.param(
             "resourceVersionMatch=Exact",
             errors.Invalid,
@@ -62,14 +78,40 @@ def test_what_a_list_asks_for(query: str, expected: Query | None) -> None:
             "resourceVersionMatch=Exact&resourceVersion=0", errors.Invalid, 'forbidden for resourceVersion "0"', id="0"
         ),
         pytest.param("sendInitialEvents=true", errors.Invalid, "sendInitialEvents is forbidden for list", id="events"),
-        pytest.param("continue=%21", errors.BadRequest, "continue key is not valid", id="token"),
+        pytest.param(
+            "continue=%21", errors.BadRequest, "invalid continue token: continue key is not valid: ", id="token"
+        ),
+        pytest.param(
+            f"continue={_encoded({'v': 'v2', 'rv': 1, 'start': 'x'})}",
+            errors.BadRequest,
+            "continue key is not valid: server does not recognize this encoded version v2",
+            id="token-of-another-version",
+        ),
+        pytest.param(
+            f"continue={_encoded({'v': 'meta.k8s.io/v1', 'rv': 0, 'start': 'x'})}",
+            errors.BadRequest,
+            "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+            id="token-without-version",
+        ),
+        pytest.param(
+            f"continue={_encoded({'v': 'meta.k8s.io/v1', 'rv': 1})}",
+            errors.BadRequest,
+            "continue key is not valid: encoded start key empty (version meta.k8s.io/v1)",
+            id="token-without-start",
+        ),
+        pytest.param(
+            f"continue={Token(1, '../secrets').encode()}",
+            errors.BadRequest,
+            "continue key is not valid: ../secrets",
+            id="token-out-of-its-collection",
+        ),
         pytest.param(
             f"continue={_TOKEN}&resourceVersion=3",
             errors.BadRequest,
             "specifying resource version is not allowed when using continue",
             id="token-and-version",
         ),
-        pytest.param("labelSelector=%3D%3D", errors.BadRequest, "unable to parse requirement", id="labels"),
+        pytest.param("labelSelector=%3D%3D", errors.BadRequest, "found '==', expected: !, identifier", id="labels"),
         pytest.param("fieldSelector=nonsense", errors.BadRequest, "invalid selector", id="fields"),
         pytest.param("fieldSelector=spec.x%3D1", errors.BadRequest, "field label not supported: spec.x", id="field"),
     ],

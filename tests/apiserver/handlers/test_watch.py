@@ -70,9 +70,21 @@ async def test_without_initial_events_a_watch_begins_now(api: Caller) -> None:
 
 async def test_a_watch_ends_in_time_with_a_bookmark(api: Caller) -> None:
     await api("POST", MAPS, _map("x"))
-    answer = await api("GET", f"{MAPS}?watch=1&allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion=0")
-    assert answer.raw.count(b"\n") == 2
-    assert b'{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1"' in answer.raw
+    answer = await api("GET", f"{MAPS}?watch=1&allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion=1")
+    lines = answer.raw.splitlines()
+    assert lines[-1].startswith(b'{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1"')
+
+
+@pytest.mark.parametrize("query", ["", "&resourceVersion=0"])
+async def test_who_asks_for_bookmarks_and_no_revision_is_told_where_the_initial_events_end(
+    api: Caller, query: str
+) -> None:
+    await api("POST", MAPS, _map("x"))
+    async with api.watch(f"{MAPS}?watch=1&allowWatchBookmarks=true{query}") as lines:
+        event = await lines.next()
+        while event["type"] == "ADDED":
+            event = await lines.next()
+        assert event["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
 
 
 async def test_bookmarks_come_while_nothing_happens(api: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
