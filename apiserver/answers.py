@@ -47,8 +47,12 @@ async def write(scope: Scope, send: Send, answer: Answer, warnings: Iterable[str
     """Send an answer; `warnings` become Warning headers."""
     trip = exchange.of(scope)
     trip.status = answer.status
+    if trip.audit is not None:
+        answer = trip.audit.answering(answer, long_running=is_long_running(trip.info))
     headers = [(b"content-type", answer.content_type.encode()), _CACHE, *answer.headers]
     headers += [(b"warning", _warning(text)) for text in warnings]
+    if trip.audit is not None:
+        headers.append((b"audit-id", trip.audit.audit_id.encode()))
     if isinstance(answer, Response):
         if len(answer.body) >= compression.THRESHOLD and _takes_gzip(scope):
             headers += compression.HEADERS

@@ -1,6 +1,6 @@
 """The server on one page: which filters a request passes, in order, and who answers it. Each part is its own module.
 
-request → recover → request_info → authentication → (audit) → impersonation → in_flight → authorization → endpoint
+request → recover → request_info → authentication → audit → impersonation → in_flight → authorization → endpoint
 """
 
 import asyncio
@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from apiserver import answers, metrics, pages
+from apiserver.audit.auditor import Auditor
 from apiserver.authn.authenticator import Authenticator
 from apiserver.authz.attributes import Authorizer
 from apiserver.filters import exchange
+from apiserver.filters.audit import AuditFilter
 from apiserver.filters.authentication import AuthenticationFilter
 from apiserver.filters.authorization import AuthorizationFilter
 from apiserver.filters.exchange import Application, Receive, Scope, Send
@@ -43,6 +45,7 @@ class Parts:
     authorizer: Authorizer
     special: Special = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    auditor: Auditor | None = None
 
 
 def create(parts: Parts) -> Application:
@@ -52,8 +55,9 @@ def create(parts: Parts) -> Application:
     app = counts = InFlightFilter(app, parts.limits)
     metrics.follow(counts)
     app = ImpersonationFilter(app, parts.authorizer)
-    # audit: here, where the user is known and the impersonated one not yet in their place
-    app = AuthenticationFilter(app, parts.authenticator)
+    if parts.auditor is not None:
+        app = AuditFilter(app, parts.auditor)
+    app = AuthenticationFilter(app, parts.authenticator, parts.auditor)
     app = RequestInfoFilter(app)
     return Recover(app)
 
@@ -109,6 +113,7 @@ class Endpoint:
             await self._others(scope, receive, send)
             return
         request = Request(trip.method, trip.path, trip.query, trip.headers, info, trip.user, scope, receive)
+        request.audit = trip.audit
         special = self._special.get((info.group, info.resource, info.subresource))
         answer = await (special(request) if special else self._resource(request))
         if answer is not None:

@@ -94,6 +94,17 @@ class Config(BaseModel):
     authorization_mode: list[str] = Field(
         default_factory=lambda: ["AlwaysAllow"], description="Node, RBAC, AlwaysAllow, AlwaysDeny, in order"
     )
+    # audit
+    audit_policy_file: str = Field("", description="which requests are recorded, and how much of them")
+    audit_log_path: str = Field("", description="file for audit events; -: standard output")
+    audit_log_maxsize: int = Field(0, description="megabytes at which the file is set aside; 0: 100")
+    audit_log_maxbackup: int = Field(0, description="files that are kept; 0: all")
+    audit_log_maxage: int = Field(0, description="days that files are kept; 0: for ever")
+    audit_webhook_config_file: str = Field("", description="kubeconfig of a server that audit events are sent to")
+    audit_webhook_batch_buffer_size: int = Field(10000, description="events that may wait to be sent")
+    audit_webhook_batch_max_size: int = Field(400, description="events in one request")
+    audit_webhook_batch_max_wait: Seconds = Field(30.0, description="how long an event may wait to be sent")
+    audit_webhook_initial_backoff: Seconds = Field(10.0, description="time before the first repetition")
     # admission and kinds
     enable_admission_plugins: list[str] = Field(default_factory=list, description="plugins besides the default ones")
     disable_admission_plugins: list[str] = Field(default_factory=list, description="default plugins to leave out")
@@ -116,11 +127,9 @@ NO_EFFECT: Final = frozenset(
         "aggregator-reject-forwarding-redirects",
         "allow-privileged",
         "apiserver-count",
-        "audit-log-maxage",
-        "audit-log-maxbackup",
-        "audit-log-maxsize",
-        "audit-log-path",
-        "audit-policy-file",
+        "audit-log-format",
+        "audit-log-mode",
+        "audit-webhook-mode",
         "cloud-config",
         "cloud-provider",
         "default-watch-cache-size",

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from machinery.api import errors
+from machinery.api.codec import Json
 
 MAX_BODY: Final = 3 * 1024 * 1024  # upstream's MaxRequestBodyBytes
 
@@ -39,6 +40,22 @@ class RequestInfo:
     parts: tuple[str, ...] = ()  # what follows the subresource: the rest of a proxy path
 
 
+class Recorder(Protocol):
+    """What a handler may tell the audit log (audit.auditor.Record)."""
+
+    def sent(self, obj: Json) -> None:
+        """The object a client sent."""
+        ...
+
+    def sent_patch(self, patch: bytes) -> None:
+        """The patch a client sent."""
+        ...
+
+    def annotate(self, key: str, value: str) -> None:
+        """Something about the request that admission found out."""
+        ...
+
+
 @dataclass(slots=True)
 class Request:
     """One request to a resource, after authentication and authorization."""
@@ -52,6 +69,7 @@ class Request:
     scope: Mapping[str, Any]
     receive: Callable[[], Awaitable[Any]]
     warnings: list[str] = field(default_factory=list)  # become Warning: 299 headers
+    audit: "Recorder | None" = None
 
     def param(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from apiserver import access, admission, app, encryption_config
+from apiserver import access, admission, app, auditing, encryption_config
 from apiserver.access import Access
 from apiserver.admission.chain import Chain, Plugin
 from apiserver.admission.escalation import EscalationCheck
 from apiserver.app import Parts, SpecialHandler
+from apiserver.auditing import Auditing
 from apiserver.bootstrap import Bootstrap, ServiceAddress, service_ip
 from apiserver.config import Config
 from apiserver.discovery import Discovery
@@ -102,6 +103,7 @@ class Prepared:
     encryption: Choose | None
     ranges: tuple[IPNetwork, tuple[int, int]]
     health: Health
+    auditing: Auditing
 
 
 async def serve(config: Config) -> None:
@@ -113,6 +115,8 @@ async def serve(config: Config) -> None:
         registry = create_registry(prepared, Cacher(sealed))
         if config.etcd_compaction_interval:
             group.create_task(compact_regularly(storage, config.etcd_compaction_interval), name="compaction")
+        for work in prepared.auditing.works:
+            group.create_task(work(), name="audit")
         async with registry.running():
             await _run(prepared, registry, group)
         raise asyncio.CancelledError  # the group's tasks run for ever: end them
@@ -136,6 +140,7 @@ def prepare(config: Config) -> Prepared:
             _encryption(config),
             _service_ranges(config),
             Health(),
+            auditing.create(config),
         )
     except (OSError, ValueError) as problem:
         raise Stop(f"the server cannot be set up: {problem}") from problem
@@ -230,7 +235,8 @@ def create_parts(prepared: Prepared, registry: Registry) -> Parts:
     issuer = access.issuer_documents(config, deciding, host)
     pages = Pages(Discovery(rows, host), prepared.health, OpenAPI(rows), issuer)
     limits = Limits(config.max_requests_inflight, config.max_mutating_requests_inflight, config.request_timeout)
-    return Parts(registry, pages, deciding.authenticator, deciding.authorizer, special, limits)
+    auditor = prepared.auditing.auditor
+    return Parts(registry, pages, deciding.authenticator, deciding.authorizer, special, limits, auditor)
 
 
 def _kubelets(config: Config) -> Kubelets:

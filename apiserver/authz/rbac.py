@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from apiserver.authz.attributes import ALLOW, Attributes, Decision, Rule
+from apiserver.authz.attributes import Attributes, Decision, Rule
 from apiserver.request import User
 from apiserver.storage.objects import Entry
 from machinery.api import kinds, meta
@@ -31,6 +31,14 @@ class _Binding:
     role: ObjectKey
     role_kind: str
     subjects: tuple[str, ...]
+
+    @property
+    def described(self) -> str:
+        """`ClusterRoleBinding "x" of ClusterRole "y"` (upstream: rbac.go, clusterRoleBindingDescriber)."""
+        kind, name = "ClusterRoleBinding", self.key.name
+        if self.key.namespace:
+            kind, name = "RoleBinding", f"{self.key.name}/{self.key.namespace}"
+        return f'{kind} "{name}" of {self.role_kind} "{self.role.name}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +71,12 @@ class RBAC:
     def decide(self, attributes: Attributes) -> Decision:
         """Allow when any rule of any binding of the user does."""
         missing: list[str] = []
-        for binding in self._bindings_of(attributes.user, attributes.namespace):
+        for subject, binding in self._bindings_of(attributes.user, attributes.namespace):
             rules = self._rules(binding)
             if rules is None:
                 missing.append(_not_found(binding))
             elif any(allows(rule, attributes) for rule in rules):
-                return ALLOW
+                return Decision(True, f"RBAC: allowed by {binding.described} to {_subject_text(subject)}")
         if not missing:
             return Decision(False)
         texts = list(dict.fromkeys(missing))
@@ -77,15 +85,15 @@ class RBAC:
     def rules_for(self, user: User, namespace: str) -> tuple[Sequence[Rule], bool]:
         """All rules that apply to a user in a namespace."""
         found: list[Rule] = []
-        for binding in self._bindings_of(user, namespace):
+        for _, binding in self._bindings_of(user, namespace):
             found += self._rules(binding) or ()
         return found, False
 
-    def _bindings_of(self, user: User, namespace: str) -> Iterator[_Binding]:
+    def _bindings_of(self, user: User, namespace: str) -> Iterator[tuple[str, _Binding]]:
         for subject in (f"u:{user.name}", *(f"g:{group}" for group in user.groups)):
             for key, binding in self._by_subject.get(subject, _EMPTY).items():
                 if not key.namespace or key.namespace == namespace:
-                    yield binding
+                    yield subject, binding
 
     def _rules(self, binding: _Binding) -> tuple[Rule, ...] | None:
         role = self._roles.get(binding.role)
@@ -179,6 +187,16 @@ def _subject(subject: Json, namespace: str) -> str:
     if subject.get("kind") == "ServiceAccount":
         return f"u:system:serviceaccount:{subject.get('namespace') or namespace}:{name}"
     return f"g:{name}" if subject.get("kind") == "Group" else f"u:{name}"
+
+
+def _subject_text(subject: str) -> str:
+    """A key of the index in upstream's words."""
+    kind, _, name = subject.partition(":")
+    account = name.removeprefix("system:serviceaccount:")
+    if kind == "u" and account != name:
+        namespace, _, name = account.partition(":")
+        return f'ServiceAccount "{name}/{namespace}"'
+    return f'{"Group" if kind == "g" else "User"} "{name}"'
 
 
 def _not_found(binding: _Binding) -> str:

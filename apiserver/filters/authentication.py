@@ -4,8 +4,9 @@ import binascii
 from base64 import urlsafe_b64decode
 from typing import Final
 
+from apiserver.audit.auditor import Auditor
 from apiserver.authn.authenticator import Authenticator
-from apiserver.filters import exchange
+from apiserver.filters import audit, exchange
 from apiserver.filters.exchange import Application, Exchange, Receive, Scope, Send
 from machinery.api import errors
 
@@ -15,15 +16,21 @@ _WEBSOCKET_TOKEN: Final = "base64url.bearer.authorization.k8s.io."
 class AuthenticationFilter:
     """Sets the exchange's user, or answers 401."""
 
-    def __init__(self, app: Application, authenticator: Authenticator) -> None:
+    def __init__(self, app: Application, authenticator: Authenticator, auditor: Auditor | None = None) -> None:
         self._app = app
         self._authenticator = authenticator
+        self._auditor = auditor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Authenticate, then go on."""
         trip = exchange.of(scope)
         certificate = trip.connection.client_certificate() if trip.connection is not None else None
-        trip.user = await self._authenticator.authenticate(certificate, bearer_token(trip), scope["headers"])
+        try:
+            trip.user = await self._authenticator.authenticate(certificate, bearer_token(trip), scope["headers"])
+        except errors.Unauthorized as problem:
+            if self._auditor is not None:
+                audit.unauthenticated(self._auditor, scope, problem)
+            raise
         await self._app(scope, receive, send)
 
 

@@ -25,6 +25,8 @@ class AuthorizationFilter:
         trip = exchange.of(scope)
         attributes = authz.of_request(trip.user, trip.info, field_values(trip))
         decision = self._authorizer.decide(attributes)
+        if trip.audit is not None:
+            trip.audit.decided(allowed=decision.allowed, reason=decision.reason)
         if not decision.allowed:
             raise forbidden(attributes, decision)
         await self._app(scope, receive, send)

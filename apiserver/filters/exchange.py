@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
+from apiserver.audit.auditor import Record
 from apiserver.request import ANONYMOUS, RequestInfo, User
 
 Scope = MutableMapping[str, Any]
@@ -35,6 +36,8 @@ class Exchange:
     impersonator: User | None = None
     #: of the answer, once there is one
     status: int = 0
+    #: where the request is recorded, if the audit policy says so
+    audit: Record | None = None
 
     def param(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

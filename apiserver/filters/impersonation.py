@@ -42,6 +42,8 @@ class ImpersonationFilter:
             if not decision.allowed:
                 raise forbidden(question, decision)
         trip.impersonator, trip.user = trip.user, _completed(wanted)
+        if trip.audit is not None:
+            trip.audit.impersonated(trip.user)
 
 
 def wanted_user(scope: Scope) -> User | None:

@@ -43,6 +43,8 @@ async def decode_body(request: Request, resource: Resource, field_validation: st
     obj.setdefault("apiVersion", resource.kind.api_version)
     obj.setdefault("kind", resource.kind.kind)
     check_kind(obj, resource.kind)
+    if request.audit is not None:
+        request.audit.sent(obj)
     check_schema(request, obj, resource.kind, text, field_validation)
     return obj
 

@@ -82,6 +82,8 @@ async def read_patch(request: Request) -> Patch:
         raise errors.BadRequest(f"error decoding patch: {json_problem(raw, problem)}") from problem
     if media_type != JSON_PATCH and not isinstance(value, dict):
         raise errors.BadRequest("error decoding patch: json: cannot unmarshal into Go value of type map")
+    if request.audit is not None:
+        request.audit.sent_patch(raw)
     return Patch(media_type, value)
 
 
