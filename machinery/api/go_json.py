@@ -98,5 +98,5 @@ def kind_of(value: Any) -> str:
         return "bool"
     if isinstance(value, int | float):
         return "number"
-    names = {list: "array", dict: "object", str: "string"}
+    names: dict[type[Any], str] = {list: "array", dict: "object", str: "string"}
     return names.get(type(value), "null")
