@@ -98,5 +98,8 @@ def kind_of(value: Any) -> str:
         return "bool"
     if isinstance(value, int | float):
         return "number"
-    names: dict[type[Any], str] = {list: "array", dict: "object", str: "string"}
-    return names.get(type(value), "null")
+    if isinstance(value, str):
+        return "string"
+    if value is None:
+        return "null"
+    return "array" if isinstance(value, list) else "object"

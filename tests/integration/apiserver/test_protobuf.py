@@ -125,7 +125,7 @@ def make(client: httpx.Client, path: str, body: Json) -> None:
             b"{}",
             400,
             "the object provided is unrecognized (must be of type ConfigMap): provided data does not appear to be a "
-            "protobuf message, expected prefix [107 56 115 0] (7b7d)",
+            "protobuf message, expected prefix [107 56 115 0] ({})",
             id="json",
         ),
         pytest.param(
