@@ -6,7 +6,7 @@ Every handler is `async (request, store) -> answer`; whatever goes wrong is rais
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from apiserver.handlers import create, delete, get, list, patch, scale, update, watch
+from apiserver.handlers import create, delete, get, list, negotiation, patch, scale, update, watch
 from apiserver.registry.resource import Resource
 from apiserver.registry.store import Store
 from apiserver.request import Answer, Request, RequestInfo
@@ -50,6 +50,8 @@ async def handle(request: Request, store: Store) -> Answer:
     handler = table.get(info.verb)
     if handler is None:
         raise _not_allowed()
+    if info.verb != "watch":  # before anything is written
+        negotiation.negotiate(request.headers.get("accept", ""))
     return await handler(request, store)
 
 

@@ -45,19 +45,29 @@ class _Range:
 
 
 @lru_cache(maxsize=512)
-def negotiate(accept: str, *, watch: bool = False) -> Accepted:
+def negotiate(accept: str, *, watch: bool = False, protobuf: bool = True) -> Accepted:
     """The first acceptable form that is served; raises NotAcceptable.
 
-    Protobuf in answers is not: a client that accepts it always accepts JSON too.
-    Upstream: apiserver/pkg/endpoints/handlers/negotiation/negotiate.go.
+    Who takes JSON beside protobuf gets JSON, wherever it stands: that is what lies in memory. `protobuf` says whether
+    the kind can be written so. Upstream: apiserver/pkg/endpoints/handlers/negotiation/negotiate.go.
     """
-    for wanted in _ranges(accept or "*/*"):
-        media_type = _encoding(wanted.media_type)
-        form = _form(wanted.parameters)
-        if media_type is None or form is None or (watch and media_type == YAML):
-            continue
-        return Accepted(form, media_type, wanted.parameters.get("v", "v1"))
-    raise errors.NotAcceptable(f"only the following media types are accepted: {', '.join(_SERVED)}")
+    served = [found for wanted in _ranges(accept or "*/*") if (found := _served(wanted, watch, protobuf))]
+    if not served:
+        types = (f"{JSON};stream=watch", f"{PROTOBUF};stream=watch") if watch else _SERVED
+        raise errors.NotAcceptable(f"only the following media types are accepted: {', '.join(types)}")
+    first = served[0]
+    if first.media_type != PROTOBUF:
+        return first
+    return next((one for one in served if (one.form, one.media_type) == (first.form, JSON)), first)
+
+
+def _served(wanted: "_Range", watch: bool, protobuf: bool) -> Accepted | None:
+    media_type, form = _encoding(wanted.media_type), _form(wanted.parameters)
+    if media_type is None or form is None or (watch and media_type == YAML):
+        return None
+    if media_type == PROTOBUF and (form is Form.TABLE or (form is Form.OBJECT and not protobuf)):
+        return None
+    return Accepted(form, media_type, wanted.parameters.get("v", "v1"))
 
 
 def _ranges(accept: str) -> list[_Range]:
@@ -78,7 +88,7 @@ def _range(clause: str) -> _Range:
 def _encoding(media_type: str) -> str | None:
     if media_type in (JSON, "application/*", "*/*"):
         return JSON
-    return YAML if media_type == YAML else None
+    return media_type if media_type in (YAML, PROTOBUF) else None
 
 
 def _form(parameters: dict[str, str]) -> Form | None:

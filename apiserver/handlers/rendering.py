@@ -8,18 +8,24 @@ from typing import Any, Final
 import orjson
 import yaml
 
-from apiserver.handlers import negotiation, options, table
+from apiserver.handlers import negotiation, table
 from apiserver.handlers.negotiation import Accepted, Form
 from apiserver.handlers.options import Token
 from apiserver.registry.resource import Resource
 from apiserver.request import Answer, Request, Response, StreamResponse
 from apiserver.storage.listing import Listing
 from apiserver.storage.objects import Entry
-from machinery.api import codec
+from machinery.api import codec, errors, protobuf_encode
 from machinery.api.codec import Json
 
+_TRUE: Final = frozenset(("1", "t", "T", "true", "True", "TRUE"))
 #: objects per chunk of a list, with a breath for other requests between two of them
 CHUNK: Final = 50
+
+
+#: browsers and command line tools are shown indented JSON (upstream: negotiation.isPrettyPrint)
+_PEOPLE: Final = ("curl", "Wget", "Mozilla/5.0")
+_PARTIAL: Final = "PartialObjectMetadata"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +37,15 @@ class View:
     include: str = ""
     pretty: bool = False
 
+    @property
+    def is_protobuf(self) -> bool:
+        """Whether items are messages."""
+        return self.accepted.media_type == negotiation.PROTOBUF
+
     def item(self, entry: Entry, revision: int = 0) -> bytes:
         """One object of a list."""
+        if self.is_protobuf:
+            return self._message(entry.decode(revision))
         match self.accepted.form:
             case Form.OBJECT:
                 return entry.json(revision)
@@ -43,62 +56,143 @@ class View:
 
     def alone(self, entry: Entry, revision: int = 0, *, headers: bool = True) -> bytes:
         """One object by itself; a table of one row may go without its column definitions."""
+        if self.is_protobuf:
+            kind = self.resource.kind
+            api_version, name = kind.api_version, kind.kind
+            if self.accepted.form is not Form.OBJECT:
+                api_version, name = f"meta.k8s.io/{self.accepted.version}", _PARTIAL
+            return protobuf_encode.envelope(api_version, name, self.item(entry, revision))
         if self.accepted.form is not Form.TABLE:
             return self.item(entry, revision)
         metadata = {"resourceVersion": str(revision or entry.revision)}
         return self.head(metadata, headers=headers) + self.item(entry, revision) + table.TAIL
+
+    def _message(self, obj: Json) -> bytes:
+        if self.accepted.form is Form.OBJECT:
+            return protobuf_encode.message(obj)
+        return protobuf_encode.partial_metadata(obj["metadata"])
 
     def head(self, metadata: Json, *, headers: bool = True) -> bytes:
         """A list up to its first item."""
         if self.accepted.form is Form.TABLE:
             columns = table.definitions(self.resource) if headers else []
             return table.head(metadata, columns, self.accepted.version)
+        return codec.dumps(self.list_head(metadata))[:-1] + b',"items":['
+
+    def list_head(self, metadata: Json) -> Json:
+        """A list without its items."""
         kind, api_version = f"{self.resource.kind.kind}List", self.resource.kind.api_version
         if self.accepted.form is not Form.OBJECT:
-            kind, api_version = "PartialObjectMetadataList", f"meta.k8s.io/{self.accepted.version}"
-        return codec.dumps({"kind": kind, "apiVersion": api_version, "metadata": metadata})[:-1] + b',"items":['
+            kind, api_version = f"{_PARTIAL}List", f"meta.k8s.io/{self.accepted.version}"
+        return {"kind": kind, "apiVersion": api_version, "metadata": metadata}
 
 
 def view(request: Request, resource: Resource, *, watch: bool = False) -> View:
-    """What the request's headers and query say of the form; raises NotAcceptable and Invalid."""
-    accepted = negotiation.negotiate(request.headers.get("accept", ""), watch=watch)
+    """What the request's headers and query say of the form; raises NotAcceptable and BadRequest."""
+    accept = request.headers.get("accept", "")
+    accepted = negotiation.negotiate(accept, watch=watch)
+    if accepted.media_type == negotiation.PROTOBUF:
+        known = protobuf_encode.knows(resource.kind.api_version, resource.kind.kind)
+        accepted = negotiation.negotiate(accept, watch=watch, protobuf=known)
+    pretty = request.headers.get("user-agent", "").startswith(_PEOPLE) and not watch
     if not request.query:
-        return View(resource, accepted)
-    include = request.param("includeObject")
+        return View(resource, accepted, pretty=pretty)
+    include = request.param("includeObject") if accepted.form is Form.TABLE else ""
     table.check_include(include)
-    return View(resource, accepted, include, options.flag(request, "pretty"))
+    if asked := request.param("pretty"):
+        pretty = asked in _TRUE
+    return View(resource, accepted, include, pretty)
 
 
 def object_answer(request: Request, resource: Resource, entry: Entry, status: int = 200) -> Response:
     """One object as the answer."""
     shown = view(request, resource)
+    if shown.accepted.form is Form.PARTIAL_LIST:
+        raise _wrong_form(resource, f"{_PARTIAL}List", "the requested object is not a list type (*{}.{})")
     return encoded(shown, shown.alone(entry), status)
 
 
+def _wrong_form(resource: Resource, wanted: str, what: str) -> errors.NotAcceptable:
+    """Upstream: handlers/response.go, asPartialObjectMetadata and asPartialObjectMetadataList."""
+    package = resource.kind.group.partition(".")[0] or "core"
+    return errors.NotAcceptable(f"you requested {wanted}, but {what.format(package, resource.kind.kind)}")
+
+
 def encoded(shown: View, body: bytes, status: int = 200) -> Response:
-    """JSON bytes as they are, indented, or as YAML."""
+    """JSON bytes as they are, indented, or as YAML; protobuf stays as it is."""
     if shown.accepted.media_type == negotiation.YAML:
-        return Response(status, yaml.safe_dump(codec.loads(body)).encode(), negotiation.YAML)
-    if shown.pretty:
+        return Response(status, _as_yaml(body), negotiation.YAML)
+    if shown.pretty and not shown.is_protobuf:
         body = orjson.dumps(codec.loads(body), option=orjson.OPT_INDENT_2)
-    return Response(status, body, negotiation.JSON)
+    return Response(status, body, shown.accepted.media_type)
 
 
 def list_answer(request: Request, resource: Resource, listing: Listing) -> Answer:
     """A list as the answer: a small one whole, a large one in chunks."""
     shown = view(request, resource)
-    head = shown.head(list_metadata(listing, request.info.namespace))
-    if len(listing.entries) <= CHUNK or shown.pretty or shown.accepted.media_type != negotiation.JSON:
-        return encoded(shown, head + b",".join(shown.item(entry) for entry in listing.entries) + b"]}")
-    return StreamResponse(_chunks(head, listing.entries, shown.item))
+    if shown.accepted.form is Form.PARTIAL:
+        raise _wrong_form(resource, _PARTIAL, "the requested object is a list (*{}.{}List)")
+    metadata = list_metadata(listing, request.info.namespace)
+    chunks = _chunks_of(shown)(shown, metadata, listing.entries)
+    if len(listing.entries) > CHUNK or shown.is_protobuf:
+        return StreamResponse(chunks, content_type=shown.accepted.media_type)
+    head = shown.head(metadata)
+    return encoded(shown, head + b",".join(shown.item(entry) for entry in listing.entries) + b"]}")
 
 
-async def _chunks(head: bytes, entries: list[Entry], item: Callable[[Entry], bytes]) -> AsyncIterator[bytes]:
+Chunks = Callable[[View, Json, list[Entry]], AsyncIterator[bytes]]
+
+
+def _chunks_of(shown: View) -> Chunks:
+    if shown.is_protobuf:
+        return _in_protobuf
+    if shown.accepted.media_type == negotiation.YAML:
+        return _in_yaml
+    return _indented if shown.pretty else _chunks
+
+
+async def _chunks(shown: View, metadata: Json, entries: list[Entry]) -> AsyncIterator[bytes]:
+    head, item = shown.head(metadata), shown.item
     for start in range(0, len(entries), CHUNK):
         lead = b"," if start else head
         yield lead + b",".join(item(entry) for entry in entries[start : start + CHUNK])
         await asyncio.sleep(0)
     yield b"]}"
+
+
+async def _indented(shown: View, metadata: Json, entries: list[Entry]) -> AsyncIterator[bytes]:
+    """For people, who may have 5,000 objects too."""
+    lead = _indent(shown.head(metadata) + b"]}", 0).removesuffix(b"]\n}") + b"\n    "
+    for entry in entries:
+        yield lead + _indent(shown.item(entry), 4)
+        lead = b",\n    "
+        await asyncio.sleep(0)
+    yield b"\n  ]\n}"
+
+
+def _indent(raw: bytes, depth: int) -> bytes:
+    return orjson.dumps(codec.loads(raw), option=orjson.OPT_INDENT_2).replace(b"\n", b"\n" + b" " * depth)
+
+
+async def _in_yaml(shown: View, metadata: Json, entries: list[Entry]) -> AsyncIterator[bytes]:
+    """Written aside: libyaml takes a millisecond for an object."""
+    body = b"".join([chunk async for chunk in _chunks(shown, metadata, entries)])
+    yield await asyncio.to_thread(_as_yaml, body)
+
+
+def _as_yaml(body: bytes) -> bytes:
+    text: str = yaml.dump(codec.loads(body), Dumper=yaml.CSafeDumper, allow_unicode=True)
+    return text.encode()
+
+
+async def _in_protobuf(shown: View, metadata: Json, entries: list[Entry]) -> AsyncIterator[bytes]:
+    """In one piece, for its length comes first; but not made in one go."""
+    items = []
+    for number, entry in enumerate(entries):
+        items.append(shown.item(entry))
+        if not number % CHUNK:
+            await asyncio.sleep(0)
+    yield protobuf_encode.encode_list(shown.list_head(metadata), items)
 
 
 def list_metadata(listing: Listing, namespace: str) -> Json:

@@ -7,7 +7,6 @@ from apiserver.registry.resource import Column, Resource
 from apiserver.storage.objects import Entry
 from machinery.api import codec, errors, meta
 from machinery.api.codec import Json
-from machinery.api.kinds import Kind
 
 #: what of the object goes along with a row
 INCLUDE_METADATA: Final = "Metadata"
@@ -39,11 +38,11 @@ def definitions(resource: Resource) -> list[Json]:
 
 
 def check_include(include: str) -> None:
-    """Raises Invalid for an includeObject that is not one."""
+    """Raises BadRequest for an includeObject that is not one."""
     if include not in ("", INCLUDE_METADATA, INCLUDE_NONE, INCLUDE_OBJECT):
         text = "must be 'Metadata', 'Object', 'None', or empty"
         problem = errors.invalid_value("includeObject", include, text)
-        raise errors.invalid(Kind("meta.k8s.io", "v1", "TableOptions", "tableoptions"), "", [problem])
+        raise errors.BadRequest(f"Unable to convert to Table as requested: {problem.message()}")
 
 
 def row(resource: Resource, entry: Entry, include: str, version: str, revision: int = 0) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from apiserver.handlers import options, rendering
+from apiserver.handlers import negotiation, options, rendering
 from apiserver.handlers.rendering import View
 from apiserver.registry.failures import told_to_clients
 from apiserver.registry.store import Store
@@ -17,7 +17,7 @@ from apiserver.request import Answer, Request, StreamResponse
 from apiserver.storage.collection import Bookmark, Delivery, Event, Watcher, framed
 from apiserver.storage.errors import Compacted
 from apiserver.storage.objects import Entry, Selection, encode, entry_of_own
-from machinery.api import codec, errors
+from machinery.api import codec, errors, protobuf_encode
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError, StatusError
 from machinery.api.kinds import Kind
@@ -47,7 +47,8 @@ async def handle(request: Request, store: Store) -> Answer:
     """The stream. What goes wrong once it has begun is told as an ERROR event, as upstream does."""
     chosen = watch_options(request, store)
     shown = rendering.view(request, store.resource, watch=True)
-    return StreamResponse(_stream(store, chosen, _Lines(shown)))
+    media_type = negotiation.JSON if not shown.is_protobuf else f"{negotiation.PROTOBUF};stream=watch"
+    return StreamResponse(_stream(store, chosen, _Lines(shown)), content_type=media_type)
 
 
 def watch_options(request: Request, store: Store) -> WatchOptions:
@@ -106,7 +107,7 @@ async def _stream(store: Store, chosen: WatchOptions, lines: "_Lines") -> AsyncI
     try:
         watcher, initial = await _begin(store, chosen)
     except StatusError as problem:
-        yield error_line(problem)
+        yield lines.error(problem)
         return
     timers = _Timers(store, watcher, chosen)
     try:
@@ -120,7 +121,7 @@ async def _stream(store: Store, chosen: WatchOptions, lines: "_Lines") -> AsyncI
             for chunk in lines.chunks(batch):
                 yield chunk
         if watcher.error is not None:
-            yield error_line(_told(watcher.error))
+            yield lines.error(_told(watcher.error))
     finally:
         timers.cancel()
         store.unwatch(watcher)
@@ -166,7 +167,7 @@ class _Lines:
 
     def added(self, entries: Sequence[Entry]) -> bytes:
         """Objects that were there already."""
-        return b"".join(framed(b"ADDED", self._object(entry, entry.revision)) for entry in entries)
+        return b"".join(self._framed("ADDED", self._object(entry, entry.revision)) for entry in entries)
 
     def chunks(self, batch: Sequence[Delivery]) -> Iterator[bytes]:
         """A batch as one chunk, or as several if it is long."""
@@ -178,7 +179,12 @@ class _Lines:
             return self.bookmark(what)
         if self._plain:
             return what.frame(type_)
-        return framed(type_.encode(), self._object(what.subject(type_), what.revision))
+        return self._framed(type_, self._object(what.subject(type_), what.revision))
+
+    def _framed(self, type_: str, obj: bytes) -> bytes:
+        if self._shown.is_protobuf:
+            return protobuf_encode.watch_frame(type_, obj)
+        return framed(type_.encode(), obj)
 
     def _object(self, entry: Entry, revision: int) -> bytes:
         shown = self._shown.alone(entry, revision, headers=self._headers)
@@ -192,12 +198,12 @@ class _Lines:
         if mark.initial:
             metadata["annotations"] = {_INITIAL_EVENTS_END: "true"}
         raw = encode({"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata})
-        return framed(b"BOOKMARK", self._object(entry_of_own("", "", raw, mark.revision), mark.revision))
+        return self._framed("BOOKMARK", self._object(entry_of_own("", "", raw, mark.revision), mark.revision))
 
-
-def error_line(problem: StatusError) -> bytes:
-    """The event that ends a watch badly."""
-    return framed(b"ERROR", codec.dumps(problem.status()))
+    def error(self, problem: StatusError) -> bytes:
+        """The event that ends a watch badly."""
+        status = problem.status()
+        return self._framed("ERROR", protobuf_encode.encode(status) if self._shown.is_protobuf else codec.dumps(status))
 
 
 def _told(problem: Exception) -> StatusError:

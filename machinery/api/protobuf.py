@@ -1,4 +1,4 @@
-"""Kubernetes protobuf to the dict that JSON would give. Nothing is encoded here: answers are JSON.
+"""Kubernetes protobuf to the dict that JSON would give. The way back, for answers, is `protobuf_encode`.
 
 Theory of operation
 -------------------
@@ -395,10 +395,40 @@ def _table() -> Mapping[str, Mapping[str, str]]:
     return table
 
 
-def _root(api_version: str, kind: str) -> _Fields | None:
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One field of a message; `type` is a scalar or a message's full name."""
+
+    number: int
+    name: str
+    shape: str  # "[]", "{}" or nothing
+    type: str
+    keep: bool
+
+
+def message_of(api_version: str, kind: str) -> str:
+    """The name of a kind's message; raises KeyError for a kind the table does not have."""
     known = _table()["kinds"]
-    name = known.get(f"{api_version} {kind}") or known.get(f"{ANY_VERSION} {kind}")
-    return None if name is None else _fields_of(name)
+    return known.get(f"{api_version} {kind}") or known[f"{ANY_VERSION} {kind}"]
+
+
+def rows_of(name: str) -> Iterator[Row]:
+    """The fields of a message."""
+    package = name.rpartition(".")[0]
+    for text in filter(None, _table()["messages"][name].split(", ")):
+        number, field_name, type_ = text.split(" ")
+        keep, type_ = type_.startswith("="), type_.removeprefix("=")
+        shape = type_[:2] if type_.startswith(("[]", "{}")) else ""
+        type_ = type_.removeprefix(shape)
+        full = type_ if type_ in SCALARS or "." in type_ else f"{package}.{type_}"
+        yield Row(int(number), field_name, shape, full, keep)
+
+
+def _root(api_version: str, kind: str) -> _Fields | None:
+    try:
+        return _fields_of(message_of(api_version, kind))
+    except KeyError:
+        return None
 
 
 _compiled: dict[str, dict[int, _Field]] = {}
@@ -409,31 +439,25 @@ def _fields_of(name: str) -> _Fields:
     fields = _compiled.get(name)
     if fields is None:
         fields = _compiled[name] = {}  # there before its fields are: a message may hold itself
-        package = name.rpartition(".")[0]
-        for row in filter(None, _table()["messages"][name].split(", ")):
-            number, field_name, type_ = row.split(" ")
-            fields[int(number)] = _compile(field_name, type_, package)
+        fields.update((row.number, _compile(row)) for row in rows_of(name))
     return fields
 
 
-def _compile(name: str, type_: str, package: str) -> _Field:
-    keep, type_ = type_.startswith("="), type_.removeprefix("=")
-    shape = type_[:2] if type_.startswith(("[]", "{}")) else ""
-    wire, read = _reader(type_.removeprefix(shape), package)
-    if shape == "{}":
-        return _Field(name, _BYTES, _entries(wire, read), _put_entry)
-    if shape == "[]":
-        return _Field(name, wire, read, _put_item, is_list=wire != _BYTES)
-    return _Field(name, wire, read, _put_inline if name == "." else _put_one, keep)
+def _compile(row: Row) -> _Field:
+    wire, read = _reader(row.type)
+    if row.shape == "{}":
+        return _Field(row.name, _BYTES, _entries(wire, read), _put_entry)
+    if row.shape == "[]":
+        return _Field(row.name, wire, read, _put_item, is_list=wire != _BYTES)
+    return _Field(row.name, wire, read, _put_inline if row.name == "." else _put_one, row.keep)
 
 
-def _reader(type_: str, package: str) -> tuple[int, Read]:
+def _reader(type_: str) -> tuple[int, Read]:
     if type_ in SCALARS:
         return SCALARS[type_]
-    name = type_ if "." in type_ else f"{package}.{type_}"
-    if name in SPECIAL:
-        return _BYTES, SPECIAL[name]
-    fields = _fields_of(name)
+    if type_ in SPECIAL:
+        return _BYTES, SPECIAL[type_]
+    fields = _fields_of(type_)
     if [(field.name, field.put) for field in fields.values()] == [(".", _put_item)]:
         return _BYTES, lambda value, budget: _message(fields, value, budget).get(".", [])
     return _BYTES, lambda value, budget: _message(fields, value, budget)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apiserver.handlers.negotiation import YAML, Accepted, Form, content_type, negotiate
+from apiserver.handlers.negotiation import PROTOBUF, YAML, Accepted, Form, content_type, negotiate
 from machinery.api import errors
 
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -48,15 +48,36 @@ def test_the_first_form_that_is_served_is_taken(accept: str, expected: Accepted)
     assert negotiate(accept) == expected
 
 
-@pytest.mark.parametrize("accept", ["text/html", "application/vnd.kubernetes.protobuf", "application/cbor"])
+@pytest.mark.parametrize(
+    "accept", ["text/html", "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io", "application/cbor"]
+)
 def test_what_cannot_be_served_is_not_acceptable(accept: str) -> None:
     with pytest.raises(errors.NotAcceptable, match="only the following media types are accepted: application/json"):
         negotiate(accept)
 
 
 def test_a_watch_is_not_served_in_yaml() -> None:
-    with pytest.raises(errors.NotAcceptable):
+    with pytest.raises(errors.NotAcceptable) as refusal:
         negotiate("application/yaml", watch=True)
+    assert refusal.value.message == (
+        "only the following media types are accepted: application/json;stream=watch, "
+        "application/vnd.kubernetes.protobuf;stream=watch"
+    )
+
+
+def test_protobuf_is_for_who_takes_nothing_else() -> None:
+    partial = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+    assert negotiate(PROTOBUF) == Accepted(media_type=PROTOBUF)
+    assert negotiate(partial) == Accepted(Form.PARTIAL, PROTOBUF)
+    assert negotiate(f"{partial},application/json") == Accepted(Form.PARTIAL, PROTOBUF)
+    assert negotiate(f"{PROTOBUF},application/yaml,application/json") == Accepted()
+
+
+def test_a_kind_without_protobuf_has_its_metadata_in_it_all_the_same() -> None:
+    partial = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+    assert negotiate(partial, protobuf=False) == Accepted(Form.PARTIAL, PROTOBUF)
+    with pytest.raises(errors.NotAcceptable):
+        negotiate(PROTOBUF, protobuf=False)
 
 
 def test_a_content_type_is_taken_without_its_parameters() -> None:

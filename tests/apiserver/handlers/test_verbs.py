@@ -217,7 +217,7 @@ async def test_a_table_has_the_kinds_columns_and_what_of_the_object_was_asked_fo
     assert whole["rows"][0]["object"]["data"] == {"k": "v"}
     none = (await api("GET", f"{MAPS}?includeObject=None", None, TABLE)).json
     assert none["rows"][0]["object"] is None
-    with pytest.raises(errors.Invalid, match="must be 'Metadata', 'Object', 'None', or empty"):
+    with pytest.raises(errors.BadRequest, match="Unable to convert to Table as requested: includeObject"):
         await api("GET", f"{MAPS}?includeObject=Some", None, TABLE)
 
 

@@ -9,7 +9,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 from google.protobuf.message import Message
 
-from machinery.api import protobuf
+from machinery.api import protobuf, protobuf_encode
 
 TABLE = protobuf._table()["messages"]
 SCALAR_TYPES = {
@@ -186,6 +186,19 @@ def test_a_message_of_the_runtime_is_its_json(kind: str, make: Callable[[str], M
         "kind": name,
         **wanted,
     }
+
+
+@pytest.mark.parametrize("make", [full, zero])
+@pytest.mark.parametrize("kind", list(protobuf._table()["kinds"]))
+def test_what_is_written_is_read_again_by_the_runtime_and_here(kind: str, make: Callable[[str], Made]) -> None:
+    api_version, _, name = kind.partition(" ")
+    obj = {"apiVersion": api_version, "kind": name} | make(protobuf._table()["kinds"][kind])[1]
+    assert protobuf.decode(protobuf_encode.encode(obj)) == obj
+    by_runtime = new(protobuf._table()["kinds"][kind])
+    by_runtime.ParseFromString(protobuf_encode.message(obj))
+    by_runtime.DiscardUnknownFields()
+    raw = by_runtime.SerializeToString()
+    assert protobuf.decode(protobuf_encode.envelope(api_version, name, raw)) == obj
 
 
 def varint(number: int) -> bytes:
