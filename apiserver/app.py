@@ -21,10 +21,10 @@ from apiserver.filters.exchange import Application, Receive, Scope, Send
 from apiserver.filters.impersonation import ImpersonationFilter
 from apiserver.filters.in_flight import InFlightFilter, Limits
 from apiserver.filters.request_info import RequestInfoFilter
-from apiserver.handlers import handle
+from apiserver.handlers import handle, watch_socket
 from apiserver.pages import Pages
 from apiserver.registry.registry import Registry
-from apiserver.request import Answer, Request
+from apiserver.request import Answer, Request, StreamResponse
 from machinery.api import errors
 
 logger = logging.getLogger(__name__)
@@ -116,7 +116,10 @@ class Endpoint:
         request.audit = trip.audit
         special = self._special.get((info.group, info.resource, info.subresource))
         answer = await (special(request) if special else self._resource(request))
-        if answer is not None:
+        if isinstance(answer, StreamResponse) and watch_socket.is_wanted(request):
+            trip.status = 101
+            await watch_socket.serve(request, answer)
+        elif answer is not None:
             await answers.write(scope, send, answer, request.warnings)
 
     async def _resource(self, request: Request) -> Answer:

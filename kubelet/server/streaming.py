@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from kubelet.server.http import Request, Wire
 from kubelet.server.spdy import SpdyClient
-from kubelet.server.websocket import WebSocket, accept_response, close_frame
 from machinery.aio.tasks import first_of
+from machinery.aio.websocket import WebSocket, accept_response, close_frame
 
 _BLOCK: Final = 65536
 _V5: Final = "v5.channel.k8s.io"

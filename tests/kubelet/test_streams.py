@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 import websockets
 
-from kubelet.server import http, spdy, streaming, websocket
+from kubelet.server import http, spdy, streaming
 from kubelet.server.http import Answer, Request, TakeOver
+from machinery.aio import websocket
 
 ZLIB_ID = 0xE3C6A7C2  # the dictionary's Adler-32, which peers check
 

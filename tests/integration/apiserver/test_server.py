@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.integration.apiserver.metrics import long_running
 from tests.integration.apiserver_process import ROOT, ApiserverProcess, start_apiserver, tls_context
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -166,23 +167,18 @@ def test_sigterm_ends_watches_and_exits_in_order(lonely: ApiserverProcess) -> No
 
 
 def test_watches_of_clients_that_vanish_are_given_up(server: ApiserverProcess) -> None:
-    def long_running(admin: httpx.Client) -> float:
-        lines = admin.get("/metrics").text.splitlines()
-        return next(float(line.split()[1]) for line in lines if line.startswith("apiserver_longrunning_requests "))
-
-    with server.client() as admin:
-        before = long_running(admin)
-        clients = [server.client() for _ in range(10)]
-        for client in clients:
-            request = client.build_request("GET", "/api/v1/configmaps?watch=true")
-            assert client.send(request, stream=True).status_code == 200
-        assert long_running(admin) == before + 10
-        for client in clients:
-            client.close()
-        deadline = time.monotonic() + 5
-        while long_running(admin) > before and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert long_running(admin) == before
+    before = long_running(server)
+    clients = [server.client() for _ in range(10)]
+    for client in clients:
+        request = client.build_request("GET", "/api/v1/configmaps?watch=true")
+        assert client.send(request, stream=True).status_code == 200
+    assert long_running(server) == before + 10
+    for client in clients:
+        client.close()
+    deadline = time.monotonic() + 5
+    while long_running(server) > before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert long_running(server) == before
 
 
 def test_a_wrong_flag_is_named(server: ApiserverProcess) -> None:

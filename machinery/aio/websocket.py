@@ -7,10 +7,11 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, Protocol
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
+TEXT, BINARY = 1, 2
+_CLOSE, _PING, _PONG = 8, 9, 10
 _LARGEST: Final = 32 << 20
 NORMAL: Final = 1000
 
@@ -33,7 +34,7 @@ def accept_response(key: str, protocol: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def frame(payload: bytes, opcode: int = _BINARY) -> bytes:
+def frame(payload: bytes, opcode: int = BINARY) -> bytes:
     """One unmasked frame, as servers send them."""
     size = len(payload)
     if size < 126:
@@ -50,13 +51,26 @@ def close_frame(code: int = NORMAL, reason: str = "") -> bytes:
     return frame(code.to_bytes(2, "big") + reason.encode(), _CLOSE)
 
 
-class WebSocket:
-    """An accepted connection."""
+class Writer(Protocol):
+    """Where frames go: an asyncio.StreamWriter, or what does the same."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, early: bytes = b"") -> None:
+    def write(self, data: bytes) -> None:
+        """Send, soon."""
+
+    async def drain(self) -> None:
+        """Wait while too much is unsent; raises ConnectionError when the client is gone."""
+
+
+class WebSocket:
+    """An accepted connection; a frame over `largest` bytes is against the rules."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: Writer, early: bytes = b"", *, largest: int = _LARGEST
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._early = early
+        self._largest = largest
 
     async def messages(self) -> AsyncIterator[bytes]:
         """Whole data messages until the client closes; pings are answered. Raises WebSocketProblem."""
@@ -71,7 +85,7 @@ class WebSocket:
             elif opcode == _CLOSE:
                 await self.send_raw(close_frame())
                 return
-            elif opcode in (0, _TEXT, _BINARY):
+            elif opcode in (0, TEXT, BINARY):
                 parts.append(payload)
                 if final:
                     yield b"".join(parts)
@@ -97,7 +111,7 @@ class WebSocket:
             size = int.from_bytes(await self._exactly(2), "big")
         elif size == 127:
             size = int.from_bytes(await self._exactly(8), "big")
-        if not second & 0x80 or size > _LARGEST:
+        if not second & 0x80 or size > self._largest:
             raise WebSocketProblem("an unmasked or oversized frame")
         mask = await self._exactly(4)
         return bool(first & 0x80), first & 0x0F, unmask(await self._exactly(size), mask)
