@@ -24,6 +24,7 @@ from apiserver.filters.in_flight import Limits
 from apiserver.following import Follower
 from apiserver.handlers import binding, eviction, reviews
 from apiserver.handlers.connect import Connect
+from apiserver.handlers.proxy import Proxy
 from apiserver.handlers.token import TokenRequests
 from apiserver.health import READY_ONLY, Health
 from apiserver.listener import Listener, ReloadingTLS, TLSSettings
@@ -221,6 +222,7 @@ def create_parts(prepared: Prepared, registry: Registry) -> Parts:
     config, deciding, lookups = prepared.config, prepared.access, prepared.lookups
     special: dict[tuple[str, str, str], SpecialHandler] = {}
     special |= Connect(lookups.fresh, prepared.kubelets).table()
+    special |= Proxy(lookups.fresh, prepared.kubelets).table()
     special |= reviews.Reviews(deciding.authenticator, deciding.authorizer, deciding.listers).table()
     pods = registry.store_for("", "v1", "pods")
     if pods is not None:

@@ -1,4 +1,4 @@
-"""Connections to kubelets: where they are, TLS towards them, tunnels, streamed answers. Who asks is handlers/connect.
+"""Connections to kubelets and pods: TLS, tunnels, streamed answers. Who asks is handlers.connect and handlers.proxy.
 
 Theory of operation of a tunnel: the client's socket (left by HTTP, see `protocol`) and a new socket to the kubelet
 become each other's peer. The request's head is written anew, with the kubelet's path and the client's own headers;
@@ -7,9 +7,10 @@ stops the reading of the other.
 """
 
 import asyncio
+import logging
 import ssl
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import urlencode
@@ -17,6 +18,8 @@ from urllib.parse import urlencode
 import httpx
 
 from machinery.api.codec import Json
+
+logger = logging.getLogger(__name__)
 
 KUBELET_PORT: Final = 10250
 DIAL_SECONDS: Final = 10.0
@@ -40,6 +43,8 @@ class Address:
     host: str
     port: int
     scheme: str = "https"
+    #: kubelets are shown the server's client certificate and are verified; pods' servers are neither
+    is_kubelet: bool = True
 
     @property
     def authority(self) -> str:
@@ -71,6 +76,25 @@ class ClientSide(Protocol):
 
     def take_over(self, peer: "Splice") -> asyncio.Transport:
         """Bytes from the client go to `peer` from now on; answers the transport towards the client."""
+
+
+class Leaving(Protocol):
+    """A client's connection that tells when the client goes (protocol.Connection)."""
+
+    def on_lost(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Call back then; answers how to take the wish back."""
+
+
+@contextmanager
+def while_there(client: Leaving) -> Iterator[None]:
+    """Within: a client that goes away cancels the task. Nobody would wait for an answer that may never come."""
+    task = asyncio.current_task()
+    assert task is not None
+    forget = client.on_lost(task.cancel)
+    try:
+        yield
+    finally:
+        forget()
 
 
 class Splice:
@@ -166,13 +190,14 @@ class Kubelets:
         self._tls = tls.context()
         self._address_types = address_types
         self._port = port
-        self._http = httpx.AsyncClient(
-            verify=self._tls, timeout=httpx.Timeout(DIAL_SECONDS, read=None), trust_env=False
-        )
+        self._foreign_tls = KubeletTLS().context()
+        self._http = _client(self._tls)
+        self._foreign = _client(self._foreign_tls)
 
     async def close(self) -> None:
         """Give the kept connections back."""
         await self._http.aclose()
+        await self._foreign.aclose()
 
     def address_of(self, node: Json) -> Address:
         """Where the node's kubelet listens; raises NoAddress (upstream: pkg/util/node.GetPreferredNodeAddress)."""
@@ -187,7 +212,8 @@ class Kubelets:
     async def tunnel(self, address: Address, head: bytes, client: ClientSide) -> None:
         """Dial, hand the client over, and wait until either side is done; raises Unreachable before the hand-over."""
         splice = Splice()
-        tls = self._tls if address.scheme == "https" else None
+        context = self._tls if address.is_kubelet else self._foreign_tls
+        tls = context if address.scheme == "https" else None
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(DIAL_SECONDS):
@@ -206,17 +232,39 @@ class Kubelets:
         url: str,
         headers: Iterable[tuple[bytes, bytes]] = (),
         body: AsyncIterator[bytes] | None = None,
+        *,
+        ours: bool = True,
     ) -> AsyncIterator[httpx.Response]:
-        """An answer whose body is read by the caller; raises Unreachable."""
-        request = self._http.build_request(method, url, headers=list(headers), content=body)
+        """An answer whose body is read by the caller; `ours`: it is a kubelet's. Raises Unreachable."""
+        client = self._http if ours else self._foreign
+        request = client.build_request(method, url, headers=list(headers), content=body)
         try:
-            response = await self._http.send(request, stream=True)
+            response = await client.send(request, stream=True)
         except httpx.TransportError as problem:
             raise Unreachable(f'{method.capitalize()} "{url}": {_reason(problem)}') from problem
         try:
             yield response
         finally:
             await response.aclose()
+
+
+def _client(tls: ssl.SSLContext) -> httpx.AsyncClient:
+    """A client that adds nothing of its own to a request, and follows as many logs as there are."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+    timeout = httpx.Timeout(DIAL_SECONDS, read=None, write=None)
+    client = httpx.AsyncClient(verify=tls, timeout=timeout, limits=limits, trust_env=False)
+    client.headers.clear()
+    return client
+
+
+async def chunks_of(answer: httpx.Response, stack: AsyncExitStack, *, raw: bool = False) -> AsyncIterator[bytes]:
+    """An answer's body as it comes, `raw` in its content encoding; `stack` is closed at the end of it."""
+    async with stack:
+        try:
+            async for chunk in answer.aiter_raw() if raw else answer.aiter_bytes():
+                yield chunk
+        except httpx.TransportError as problem:
+            logger.info("the stream from %s broke off: %s", answer.url, problem)
 
 
 def forwarded(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

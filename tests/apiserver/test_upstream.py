@@ -2,10 +2,11 @@
 
 import pytest
 
-from apiserver.handlers.connect import choose_container, service_address, split_target
+from apiserver.handlers.connect import check_log_options, choose_container
 from apiserver.upstream import Address, Kubelets, KubeletTLS, NoAddress, target_of, tunnel_head
 from machinery.api import errors
 from machinery.api.codec import Json
+from tests.apiserver.handlers.calls import request
 
 
 def node(*addresses: tuple[str, str], port: int = 0) -> Json:
@@ -81,31 +82,36 @@ def test_or_refused_in_upstreams_words(wanted: str, pod: Json, message: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("query", "message"),
     [
-        ("web", ("", "web", "")),
-        ("web:80", ("", "web", "80")),
-        ("https:web:443", ("https", "web", "443")),
-        ("https:web:", ("https", "web", "")),
+        ("tailLines=-1", "tailLines: Invalid value: -1: must be greater than or equal to 0"),
+        ("limitBytes=0", "limitBytes: Invalid value: 0: must be greater than 0"),
+        ("sinceSeconds=0", "sinceSeconds: Invalid value: 0: must be greater than 0"),
+        (
+            "sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z",
+            ": Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified",
+        ),
+        ("stream=Both", 'stream: Unsupported value: "Both": supported values: "All", "Stderr", "Stdout"'),
+        (
+            "stream=Stdout&tailLines=1",
+            ": Forbidden: `tailLines` and specific `stream` are mutually exclusive for now",
+        ),
     ],
 )
-def test_a_proxy_target_comes_apart(text: str, wanted: tuple[str, str, str]) -> None:
-    assert split_target(text) == wanted
+def test_log_options_that_cannot_be_are_named(query: str, message: str) -> None:
+    with pytest.raises(errors.Invalid) as problem:
+        check_log_options(request("GET", f"/api/v1/namespaces/n/pods/p/log?{query}"))
+    assert problem.value.message == f'PodLogOptions "p" is invalid: {message}'
 
 
-@pytest.mark.parametrize("text", ["ftp:web:21", "a:b:c:d", ":80"])
-def test_or_is_refused(text: str) -> None:
-    with pytest.raises(errors.BadRequest):
-        split_target(text)
-
-
-def test_a_service_is_reached_at_a_ready_endpoint_of_the_named_port() -> None:
-    service = {"spec": {"ports": [{"name": "http", "port": 80}, {"name": "admin", "port": 81}]}}
-    ports = [{"name": "admin", "port": 9001}, {"name": "http", "port": 9000}]
-    endpoints = {"subsets": [{"notReadyAddresses": [{"ip": "10.0.0.9"}], "ports": ports}]}
-    assert service_address(service, endpoints, "http", "http") is None
-    endpoints["subsets"].append({"addresses": [{"ip": "10.0.0.1"}], "ports": ports})
-    assert service_address(service, endpoints, "http", "http") == Address("10.0.0.1", 9000, "http")
-    assert service_address(service, endpoints, "81", "http") == Address("10.0.0.1", 9001, "http")
-    assert service_address(service, endpoints, "nonsense", "http") is None
-    assert service_address(service, None, "http", "http") is None
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("tailLines=x", 'strconv.ParseInt: parsing "x": invalid syntax'),
+        ("sinceTime=x", 'parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as "2006"'),
+    ],
+)
+def test_log_options_that_cannot_be_read_are_bad_requests(query: str, message: str) -> None:
+    with pytest.raises(errors.BadRequest) as problem:
+        check_log_options(request("GET", f"/api/v1/namespaces/n/pods/p/log?{query}"))
+    assert problem.value.message == message
