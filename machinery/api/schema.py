@@ -107,6 +107,7 @@ def _fill(shape: Shape, definition: Json, name: str) -> None:
     built = shape_from(definition, shape_named, shape.go)
     shape.what, shape.items, shape.required = built.what, built.items, built.required
     shape.properties.update(built.properties)
+    shape.map_type = definition.get("x-kubernetes-map-type", "")
     if shape.what is not What.OBJECT:
         shape.go = built.go or shape.go
 
@@ -164,19 +165,22 @@ def _renamed(shape: Shape, place: str) -> Shape:
 def _marked(shape: Shape, node: Json) -> Shape:
     """The shape with the list and patch markers of the place it is used at; a named shape is copied for it."""
     strategies = frozenset(filter(None, node.get("x-kubernetes-patch-strategy", "").split(",")))
-    if not strategies and "x-kubernetes-list-type" not in node:
+    map_type = node.get("x-kubernetes-map-type", shape.map_type)
+    if not strategies and map_type == shape.map_type and "x-kubernetes-list-type" not in node:
         return shape
     if shape.definition:
-        return _used_at(shape, strategies)
-    shape.strategies = strategies
+        return _used_at(shape, strategies, map_type)
+    shape.strategies, shape.map_type = strategies, map_type
     shape.merge_key = node.get("x-kubernetes-patch-merge-key", "")
     shape.list_type = node.get("x-kubernetes-list-type", "")
     shape.list_keys = tuple(node.get("x-kubernetes-list-map-keys", ()))
     return shape
 
 
-def _used_at(shape: Shape, strategies: frozenset[str]) -> Shape:
-    return Shape(shape.what, shape.go, shape.properties, shape.required, shape.items, strategies=strategies)
+def _used_at(shape: Shape, strategies: frozenset[str], map_type: str) -> Shape:
+    return Shape(
+        shape.what, shape.go, shape.properties, shape.required, shape.items, strategies=strategies, map_type=map_type
+    )
 
 
 _TIME: Final = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d"

@@ -54,6 +54,8 @@ class Shape:
     #: `atomic`, `set`, `map` and the keys of a `map`: what server-side apply goes by
     list_type: str = ""
     list_keys: tuple[str, ...] = ()
+    #: OBJECT, MAP: `atomic` or `granular`; "": as the type is by nature, granular
+    map_type: str = ""
     #: OBJECT with a name of its own: the definition it came from
     definition: str = ""
     #: unknown fields are kept (custom kinds), not pruned
