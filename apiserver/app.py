@@ -7,17 +7,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from apiserver import answers, metrics, pages
 from apiserver.audit.auditor import Auditor
 from apiserver.authn.authenticator import Authenticator
+from apiserver.authz import attributes as authz
 from apiserver.authz.attributes import Authorizer
 from apiserver.filters import exchange
 from apiserver.filters.audit import AuditFilter
 from apiserver.filters.authentication import AuthenticationFilter
 from apiserver.filters.authorization import AuthorizationFilter
-from apiserver.filters.exchange import Application, Receive, Scope, Send
+from apiserver.filters.exchange import Application, Exchange, Receive, Scope, Send
 from apiserver.filters.impersonation import ImpersonationFilter
 from apiserver.filters.in_flight import InFlightFilter, Limits
 from apiserver.filters.request_info import RequestInfoFilter
@@ -101,6 +103,7 @@ class Endpoint:
 
     def __init__(self, parts: Parts) -> None:
         self._registry = parts.registry
+        self._authorizer = parts.authorizer
         self._special = parts.special
         self._has = parts.pages.discovery.has
         self._others = pages.create(parts.pages)
@@ -114,6 +117,7 @@ class Endpoint:
             return
         request = Request(trip.method, trip.path, trip.query, trip.headers, info, trip.user, scope, receive)
         request.audit = trip.audit
+        request.authorize = partial(self._authorize, trip)
         special = self._special.get((info.group, info.resource, info.subresource))
         answer = await (special(request) if special else self._resource(request))
         if isinstance(answer, StreamResponse) and watch_socket.is_wanted(request):
@@ -121,6 +125,13 @@ class Endpoint:
             await watch_socket.serve(request, answer)
         elif answer is not None:
             await answers.write(scope, send, answer, request.warnings)
+
+    def _authorize(self, trip: Exchange, verb: str) -> None:
+        """A second question about the same object: an update that turns out to be a create."""
+        asked = replace(authz.of_request(trip.user, trip.info, {}), verb=verb)
+        decision = self._authorizer.decide(asked)
+        if not decision.allowed:
+            raise authz.forbidden(asked, decision)
 
     async def _resource(self, request: Request) -> Answer:
         info = request.info

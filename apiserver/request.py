@@ -40,6 +40,10 @@ class RequestInfo:
     parts: tuple[str, ...] = ()  # what follows the subresource: the rest of a proxy path
 
 
+def _unasked(verb: str) -> None:
+    """Whoever came this far may."""
+
+
 class Recorder(Protocol):
     """What a handler may tell the audit log (audit.auditor.Record)."""
 
@@ -70,6 +74,8 @@ class Request:
     receive: Callable[[], Awaitable[Any]]
     warnings: list[str] = field(default_factory=list)  # become Warning: 299 headers
     audit: "Recorder | None" = None
+    #: raises Forbidden where the client may not do this verb, too, with what the request is about
+    authorize: Callable[[str], None] = _unasked
 
     def param(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from apiserver.request import RequestInfo, User
+from machinery.api import errors
+from machinery.api.codec import Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +97,18 @@ def forbidden_message(attributes: Attributes) -> str:
     if attributes.namespace:
         return f'{what} in the namespace "{attributes.namespace}"'
     return f"{what} at the cluster scope"
+
+
+def forbidden(attributes: Attributes, decision: Decision) -> errors.Forbidden:
+    """`pods is forbidden: User "x" cannot list resource "pods" in API group "" in the namespace "default"`."""
+    message = forbidden_message(attributes)
+    if decision.reason:
+        message = f"{message}: {decision.reason}"
+    if not attributes.is_resource:
+        return errors.Forbidden(f"forbidden: {message}", {})
+    resource = f"{attributes.resource}.{attributes.group}" if attributes.group else attributes.resource
+    subject = f'{resource} "{attributes.name}"' if attributes.name else resource
+    details: Json = {"name": attributes.name, "group": attributes.group, "kind": attributes.resource}
+    return errors.Forbidden(
+        f"{subject} is forbidden: {message}", {key: value for key, value in details.items() if value}
+    )

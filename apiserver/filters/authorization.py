@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from apiserver.authz import attributes as authz
-from apiserver.authz.attributes import Attributes, Authorizer, Decision
+from apiserver.authz.attributes import Authorizer
 from apiserver.filters import exchange
 from apiserver.filters.exchange import Application, Exchange, Receive, Scope, Send
-from machinery.api import errors
-from machinery.api.codec import Json
 
 _NONE: Final[Mapping[str, str]] = {}
 
@@ -28,7 +26,7 @@ class AuthorizationFilter:
         if trip.audit is not None:
             trip.audit.decided(allowed=decision.allowed, reason=decision.reason)
         if not decision.allowed:
-            raise forbidden(attributes, decision)
+            raise authz.forbidden(attributes, decision)
         await self._app(scope, receive, send)
 
 
@@ -41,18 +39,3 @@ def field_values(trip: Exchange) -> Mapping[str, str]:
         return _NONE
     terms = (term.replace("==", "=", 1).partition("=") for term in selector.split(",") if "!=" not in term)
     return {key.strip(): value.strip() for key, separator, value in terms if separator}
-
-
-def forbidden(attributes: Attributes, decision: Decision) -> errors.Forbidden:
-    """`pods is forbidden: User "x" cannot list resource "pods" in API group "" in the namespace "default"`."""
-    message = authz.forbidden_message(attributes)
-    if decision.reason:
-        message = f"{message}: {decision.reason}"
-    if not attributes.is_resource:
-        return errors.Forbidden(f"forbidden: {message}", {})
-    resource = f"{attributes.resource}.{attributes.group}" if attributes.group else attributes.resource
-    subject = f'{resource} "{attributes.name}"' if attributes.name else resource
-    details: Json = {"name": attributes.name, "group": attributes.group, "kind": attributes.resource}
-    return errors.Forbidden(
-        f"{subject} is forbidden: {message}", {key: value for key, value in details.items() if value}
-    )

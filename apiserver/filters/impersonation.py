@@ -8,9 +8,8 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 from apiserver.authn.authenticator import AUTHENTICATED, with_group
-from apiserver.authz.attributes import Attributes, Authorizer
+from apiserver.authz.attributes import Attributes, Authorizer, forbidden
 from apiserver.filters import exchange
-from apiserver.filters.authorization import forbidden
 from apiserver.filters.exchange import Application, Exchange, Receive, Scope, Send
 from apiserver.request import ANONYMOUS, User
 from machinery.api import errors

@@ -1,6 +1,10 @@
 """From a request to what the store wants beside the object: the context of its hooks and the gate of admission."""
 
+from functools import partial
+
 from apiserver.admission.attributes import Attributes, Operation
+from apiserver.handlers.options import WriteOptions
+from apiserver.registry.field_manager import Writer, manager_name
 from apiserver.registry.gate import Gate
 from apiserver.registry.store import Store
 from apiserver.registry.strategy import Context
@@ -16,20 +20,33 @@ def context(request: Request, store: Store, *, dry_run: bool, subresource: str |
     return Context(request.user, namespace, info.name, inner, dry_run)
 
 
-def gate(request: Request, store: Store, context: Context) -> Gate:
-    """Admission for creates and updates; a request without a chain passes."""
-    warn = request.warnings.append
+def writer(request: Request, chosen: WriteOptions, subresource: str | None = None) -> Writer:
+    """Who the request's changes are by."""
+    name = manager_name(chosen.field_manager, request.headers.get("user-agent", ""))
+    return Writer(name, request.info.subresource if subresource is None else subresource)
+
+
+def gate(request: Request, store: Store, context: Context, by: Writer | None = None) -> Gate:
+    """Ownership of fields and admission for creates and updates.
+
+    Ownership comes first: what admission changes is nobody's (upstream: handlers/create.go, update.go). Without `by`
+    the change itself has seen to it.
+    """
     chain = store.admission
-    if chain is None:
-        return Gate(warn=warn)
 
     async def mutate(obj: Json | None, old: Json | None) -> None:
-        await chain.mutate(attributes(request, store, context, obj, old))
+        if by is not None and obj is not None:
+            store.field_manager.update(obj, old, by)
+        if chain is not None:
+            await chain.mutate(attributes(request, store, context, obj, old))
+        if old is not None and obj is not None:
+            store.field_manager.settle(obj, old)
 
     async def validate(obj: Json | None, old: Json | None) -> None:
-        await chain.validate(attributes(request, store, context, obj, old))
+        if chain is not None:
+            await chain.validate(attributes(request, store, context, obj, old))
 
-    return Gate(mutate, validate, warn)
+    return Gate(mutate, validate, request.warnings.append, partial(request.authorize, "create"))
 
 
 def gate_of_deletion(request: Request, store: Store, context: Context) -> Gate:

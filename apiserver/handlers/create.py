@@ -11,5 +11,5 @@ async def handle(request: Request, store: Store) -> Answer:
     chosen = options.write_options(request, "CreateOptions")
     obj = await decode_body(request, store.resource, chosen.field_validation)
     context = admitting.context(request, store, dry_run=chosen.dry_run)
-    entry = await store.create(obj, context, admitting.gate(request, store, context))
+    entry = await store.create(obj, context, admitting.gate(request, store, context, admitting.writer(request, chosen)))
     return rendering.object_answer(request, store.resource, entry, 201)

@@ -1,13 +1,13 @@
 """PATCH: JSON patch, merge patch, strategic merge patch, applied to what is there until nobody was faster.
 
-How a patch changes a document is machinery.api.patch. Server-side apply is not here yet.
+How a patch changes a document is machinery.api.patch. Server-side apply, a patch by its media type, is `apply`.
 """
 
 import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from apiserver.handlers import admitting, negotiation, options, rendering
+from apiserver.handlers import admitting, apply, negotiation, options, rendering
 from apiserver.handlers.body import check_depth, check_schema, json_problem
 from apiserver.handlers.options import WriteOptions
 from apiserver.registry.store import Store
@@ -28,7 +28,7 @@ from machinery.api.schema import schema_of
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
-SUPPORTED: Final = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)
+SUPPORTED: Final = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, apply.APPLY_PATCH)
 
 _WRONG_TYPE: Final = re.compile(r"json: cannot unmarshal (\w+).* into Go struct field \S+ of type (\S+)")
 _SCALAR: Final = re.compile(r"string|bool|u?int\d*|float\d+")
@@ -53,6 +53,8 @@ class Patch:
 
 async def handle(request: Request, store: Store) -> Answer:
     """Patch it, answer 200."""
+    if apply.is_wanted(request):
+        return await apply.handle(request, store)
     patch = await read_patch(request)
     chosen = options.write_options(request, "PatchOptions")
     if "force" in request.query:
@@ -65,14 +67,15 @@ async def handle(request: Request, store: Store) -> Answer:
         return patched(request, store, old, patch, chosen)
 
     context = admitting.context(request, store, dry_run=chosen.dry_run)
-    entry, _ = await store.update(change, context, admitting.gate(request, store, context))
+    gate = admitting.gate(request, store, context, admitting.writer(request, chosen))
+    entry, _ = await store.update(change, context, gate)
     return rendering.object_answer(request, store.resource, entry)
 
 
 async def read_patch(request: Request) -> Patch:
     """The body; raises BadRequest, and UnsupportedMediaType for what is no patch."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip()
-    if media_type not in SUPPORTED:
+    if media_type not in SUPPORTED or media_type == apply.APPLY_PATCH:
         raise negotiation.unsupported(SUPPORTED)
     raw = await request.body()
     try:

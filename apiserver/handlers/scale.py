@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from apiserver.handlers import admitting, options, rendering
+from apiserver.handlers import admitting, apply, options, rendering
 from apiserver.handlers.body import check_name, check_schema, decode_body
+from apiserver.handlers.options import WriteOptions
 from apiserver.handlers.patch import apply_patch, read_patch
 from apiserver.registry.resource import Resource
 from apiserver.registry.store import Change, Store
@@ -32,11 +33,13 @@ async def update(request: Request, store: Store) -> Answer:
     async def change(old: Json | None) -> Json:
         return _scaled(_there(old, request, store), sent)
 
-    return await _write(request, store, change, dry_run=chosen.dry_run)
+    return await _write(request, store, change, chosen)
 
 
 async def patch(request: Request, store: Store) -> Answer:
     """PATCH of a Scale."""
+    if apply.is_wanted(request):
+        return await _apply(request, store)
     function = await read_patch(request)
     chosen = options.write_options(request, "PatchOptions")
 
@@ -46,12 +49,31 @@ async def patch(request: Request, store: Store) -> Answer:
         check_schema(request, wanted, SCALE, b"", chosen.field_validation)
         return _scaled(current, wanted)
 
-    return await _write(request, store, change, dry_run=chosen.dry_run)
+    return await _write(request, store, change, chosen)
 
 
-async def _write(request: Request, store: Store, change: Change, *, dry_run: bool) -> Answer:
-    context = admitting.context(request, store, dry_run=dry_run, subresource="")
-    entry, _ = await store.update(change, context, admitting.gate(request, store, context))
+async def _apply(request: Request, store: Store) -> Answer:
+    """An applied Scale is the application of its replicas to the object, by a manager of the scale part."""
+    chosen = apply.apply_options(request)
+    scale = await apply.read_config(request, SCALE, chosen)
+
+    async def change(old: Json | None) -> Json:
+        current = _there(old, request, store)
+        _scaled(codec.copy_of(current), scale)  # raises what is wrong with it
+        kind = store.resource.kind
+        identity = {key: value for key, value in scale["metadata"].items() if key in ("name", "namespace")}
+        config: Json = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": identity}
+        config["spec"] = scale.get("spec") or {}
+        by = admitting.writer(request, chosen)
+        return store.field_manager.apply(current, config, by, force=chosen.force)
+
+    return await _write(request, store, change, chosen)
+
+
+async def _write(request: Request, store: Store, change: Change, chosen: WriteOptions) -> Answer:
+    context = admitting.context(request, store, dry_run=chosen.dry_run, subresource="")
+    by = None if apply.is_wanted(request) else admitting.writer(request, chosen)
+    entry, _ = await store.update(change, context, admitting.gate(request, store, context, by))
     return _answer(request, store.resource, entry)
 
 

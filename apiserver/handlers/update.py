@@ -18,5 +18,6 @@ async def handle(request: Request, store: Store) -> Answer:
         return codec.copy_of(sent)  # the store works on what it gets, and may ask again
 
     context = admitting.context(request, store, dry_run=chosen.dry_run)
-    entry, created = await store.update(change, context, admitting.gate(request, store, context))
+    gate = admitting.gate(request, store, context, admitting.writer(request, chosen))
+    entry, created = await store.update(change, context, gate)
     return rendering.object_answer(request, store.resource, entry, 201 if created else 200)

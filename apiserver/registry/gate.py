@@ -18,6 +18,10 @@ def _unheard(text: str) -> None:
     """Drops a warning."""
 
 
+def _granted() -> None:
+    """Nobody asks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """`mutate` comes before validation, `validate` after it, with what will be written; `warn` takes Warning texts."""
@@ -25,6 +29,8 @@ class Gate:
     mutate: Admit = _anything
     validate: Admit = _anything
     warn: Callable[[str], None] = _unheard
+    #: raises Forbidden: an update creates what is not there only for who may create it
+    create: Callable[[], None] = _granted
 
 
 OPEN: Final = Gate()

@@ -27,6 +27,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 import orjson
@@ -35,6 +36,7 @@ from apiserver.registry import deletion, object_meta
 from apiserver.registry.allocators import Allocators
 from apiserver.registry.deletion import Action, DeleteOptions
 from apiserver.registry.failures import told_to_clients
+from apiserver.registry.field_manager import FieldManager
 from apiserver.registry.gate import OPEN, Gate
 from apiserver.registry.resource import Resource
 from apiserver.registry.strategy import Context, Finish
@@ -96,6 +98,11 @@ class Store:
         )
         self._storage = cacher.storage
         self._clock = clock
+
+    @cached_property
+    def field_manager(self) -> FieldManager:
+        """Who owns which fields of the objects; made when first needed, for it needs the kind's schema."""
+        return FieldManager(self.resource.kind, self._clock)
 
     # reading
 
@@ -234,6 +241,7 @@ class Store:
         context = update.context
         if not (update.may_create or self.resource.strategy.create_on_update) or context.subresource:
             raise errors.not_found(self.resource.kind, context.name)
+        update.gate.create()
         obj = await update.change(None)
         if obj["metadata"].get("uid"):
             why = f"Precondition failed: UID in precondition: {meta.uid_of(obj)}, UID in object meta: "
