@@ -1,5 +1,6 @@
 """The server's own metrics, under upstream's names (apiserver/pkg/endpoints/metrics). Exposing them is `pages`."""
 
+import asyncio
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -20,6 +21,7 @@ _SECONDS: Final = Histogram(
 )
 _IN_FLIGHT: Final = Gauge("apiserver_current_inflight_requests", "Requests under way.", ("request_kind",))
 _LONG_RUNNING: Final = Gauge("apiserver_longrunning_requests", "Watches, logs and tunnels under way.")
+_TASKS: Final = Gauge("asyncio_tasks", "Tasks of the event loop; more than there is to do would be a leak.")
 
 #: the children of the metrics by labels: looking them up in the library costs more than counting
 _counters: dict[tuple[str, ...], Counter] = {}
@@ -31,6 +33,7 @@ def follow(counts: InFlightFilter) -> None:
     _IN_FLIGHT.labels("readOnly").set_function(lambda: counts.reading)
     _IN_FLIGHT.labels("mutating").set_function(lambda: counts.changing)
     _LONG_RUNNING.set_function(lambda: counts.long_running)
+    _TASKS.set_function(lambda: len(asyncio.all_tasks()))
 
 
 def observe(info: RequestInfo, code: int, seconds: float) -> None:

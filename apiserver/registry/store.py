@@ -156,7 +156,7 @@ class Store:
         name = meta.name_of(obj)
         context = replace(context, name=name)
         if meta.resource_version_of(obj) not in ("", "0"):
-            raise errors.StatusError("resourceVersion should not be set on objects to be created")
+            raise errors.BadRequest("resourceVersion should not be set on objects to be created")
         strategy.prepare_for_create(obj, context)
         self._refuse(name, strategy.validate(obj, context))
         self._refuse(name, object_meta.check_name(name))
