@@ -9,6 +9,9 @@ from machinery.api.codec import Json
 
 MAX_BODY: Final = 3 * 1024 * 1024  # upstream's MaxRequestBodyBytes
 
+#: bytes; what is longer is worked on in a thread, so that other requests go on meanwhile
+LARGE: Final = 1 << 16
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -81,6 +84,12 @@ class Request:
         """The first value of a query parameter."""
         values = self.query.get(name)
         return values[0] if values else default
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a large body was announced, or one of any length."""
+        length = self.headers.get("content-length", "0")
+        return "transfer-encoding" in self.headers or (length.isdecimal() and int(length[:20]) > LARGE)
 
     async def body(self) -> bytes:
         """The whole body; raises RequestEntityTooLarge past MAX_BODY bytes."""

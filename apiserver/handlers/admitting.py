@@ -9,6 +9,7 @@ from apiserver.registry.gate import Gate
 from apiserver.registry.store import Store
 from apiserver.registry.strategy import Context
 from apiserver.request import Request
+from machinery.aio.tasks import in_thread
 from machinery.api.codec import Json
 
 
@@ -17,7 +18,7 @@ def context(request: Request, store: Store, *, dry_run: bool, subresource: str |
     info = request.info
     namespace = info.namespace if store.resource.kind.namespaced else ""
     inner = info.subresource if subresource is None else subresource
-    return Context(request.user, namespace, info.name, inner, dry_run)
+    return Context(request.user, namespace, info.name, inner, dry_run, request.is_large)
 
 
 def writer(request: Request, chosen: WriteOptions, subresource: str | None = None) -> Writer:
@@ -36,11 +37,11 @@ def gate(request: Request, store: Store, context: Context, by: Writer | None = N
 
     async def mutate(obj: Json | None, old: Json | None) -> None:
         if by is not None and obj is not None:
-            store.field_manager.update(obj, old, by)
+            await in_thread(context.large, store.field_manager.update, obj, old, by)
         if chain is not None:
             await chain.mutate(attributes(request, store, context, obj, old))
         if old is not None and obj is not None:
-            store.field_manager.settle(obj, old)
+            await in_thread(context.large, store.field_manager.settle, obj, old)
 
     async def validate(obj: Json | None, old: Json | None) -> None:
         if chain is not None:

@@ -5,7 +5,7 @@ from typing import Final
 import yaml
 
 from apiserver.handlers import admitting, options, rendering
-from apiserver.handlers.body import check_kind, check_name, check_schema, yaml_loads
+from apiserver.handlers.body import check_kind, check_name, check_schema, json_or_yaml
 from apiserver.handlers.options import WriteOptions
 from apiserver.registry.field_manager import without_nulls
 from apiserver.registry.store import Store
@@ -55,7 +55,7 @@ async def read_config(request: Request, kind: Kind, chosen: WriteOptions) -> Jso
     """The configuration in the body, of the right kind and name; raises BadRequest."""
     raw = await request.body()
     try:
-        value = yaml_loads(raw)
+        value = await json_or_yaml(raw)
     except (ValueError, TypeError, RecursionError, yaml.YAMLError) as problem:
         raise errors.BadRequest(f"error decoding YAML: {problem}") from problem
     if not isinstance(value, dict):

@@ -48,6 +48,7 @@ from apiserver.storage.interface import KeyValue
 from apiserver.storage.listing import Listing, Query
 from apiserver.storage.objects import Entry, Schema, Selection, encode, entry_of_own
 from machinery.aio.clock import REAL, Clock
+from machinery.aio.tasks import in_thread
 from machinery.api import codec, errors, meta, names
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -57,6 +58,8 @@ Change = Callable[[Json | None], Awaitable[Json]]
 
 _NAME_TRIES: Final = 8  # upstream: maxNameGenerationCreateAttempts
 _PARALLEL_DELETES: Final = 16
+_LARGE: Final = 1 << 16  # bytes of an object that is validated in a thread
+_MOST_PROBLEMS: Final = 1000  # told of one object; nobody reads more
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,7 @@ class Store:
         if meta.resource_version_of(obj) not in ("", "0"):
             raise errors.BadRequest("resourceVersion should not be set on objects to be created")
         strategy.prepare_for_create(obj, context)
-        self._refuse(name, strategy.validate(obj, context))
+        self._refuse(name, await in_thread(context.large, strategy.validate, obj, context))
         self._refuse(name, object_meta.check_name(name))
         for text in strategy.warnings(obj, None):
             gate.warn(text)
@@ -226,7 +229,8 @@ class Store:
         await gate.mutate(obj, old)
         object_meta.carry_over(obj, old)
         self._prepare(obj, old, context)
-        self._refuse(context.name, self._problems(obj, old, context))
+        large = context.large or len(entry.raw) > _LARGE
+        self._refuse(context.name, await in_thread(large, self._problems, obj, old, context))
         for text in strategy.warnings(obj, old):
             gate.warn(text)
         await gate.validate(obj, old)
@@ -386,7 +390,7 @@ class Store:
 
     def _refuse(self, name: str, problems: Sequence[FieldError]) -> None:
         if problems:
-            raise errors.invalid(self.resource.kind, name, problems)
+            raise errors.invalid(self.resource.kind, name, problems[:_MOST_PROBLEMS])
 
 
 @asynccontextmanager

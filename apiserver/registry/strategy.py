@@ -31,6 +31,7 @@ class Context:
     name: str
     subresource: str = ""
     dry_run: bool = False
+    large: bool = False  # what is large is validated in a thread; hooks that validate must not touch the loop
     allocators: Allocators | None = None  # cluster IPs and node ports; None where the server has none
 
 

@@ -3,11 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
 
 from machinery.aio.backoff import Backoff
 from machinery.aio.clock import REAL, Clock
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 async def keep_running(name: str, work: Callable[[], Awaitable[None]], *, clock: Clock = REAL) -> None:
@@ -51,3 +55,8 @@ async def first_of(*works: Awaitable[object]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def in_thread(aside: bool, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `work` answers, found in a thread if `aside` says so: pure work on much data, while the loop goes on."""
+    return await asyncio.to_thread(work, *args, **kwargs) if aside else work(*args, **kwargs)
