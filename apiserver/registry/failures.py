@@ -5,6 +5,9 @@ from machinery.api import errors
 from machinery.api.errors import StatusError
 from machinery.api.kinds import Kind
 
+#: etcd's limit, told by etcd itself or by gRPC on the way
+_TOO_LARGE = ("request is too large", "message larger than max")
+
 
 class told_to_clients:  # noqa: N801  (used as a function; a generator would cost three times as much per request)
     """Within: what storage raises becomes a StatusError about this object (upstream: registry/generic/registry)."""
@@ -36,6 +39,8 @@ def status_error(problem: storage_errors.StorageError, kind: Kind, name: str = "
             return errors.Expired("The resourceVersion for the provided list is too old.")
         case storage_errors.FutureRevision():
             return too_large(problem.asked, problem.current)
+        case storage_errors.Refused() if any(words in str(problem) for words in _TOO_LARGE):
+            return errors.RequestEntityTooLarge(str(problem))  # upstream's 500, for what the client did
         case storage_errors.Unavailable():
             return errors.ServiceUnavailable(f"etcd does not answer: {problem}")
         case _:

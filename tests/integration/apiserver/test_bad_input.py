@@ -139,6 +139,15 @@ async def test_bodies_that_are_much_ado_stall_nobody(
         assert answer.status_code == code, answer.text[:300]
 
 
+@pytest.mark.parametrize("size", [1_700_000, 2_900_000])
+def test_what_is_too_large_for_etcd_is_the_clients_mistake(server: ApiserverProcess, size: int) -> None:
+    with server.client() as admin:
+        rule = {"verbs": ["x" * size], "apiGroups": [""], "resources": ["pods"]}
+        path = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+        answer = admin.post(path, json={"metadata": {"name": "too-large"}, "rules": [rule]})
+        assert (answer.status_code, answer.json()["reason"]) == (413, "RequestEntityTooLarge")
+
+
 async def test_a_body_that_is_compressed_is_not_read_as_something_else(server: ApiserverProcess) -> None:
     headers = {"authorization": f"Bearer {server.token}", "content-encoding": "gzip"}
     async with httpx.AsyncClient(verify=tls_context(server.ca_file), headers=headers, trust_env=False) as client:
