@@ -54,6 +54,8 @@ def _decoded(request: Request, raw: bytes, resource: Resource, field_validation:
     obj.setdefault("kind", resource.kind.kind)
     check_kind(obj, resource.kind)
     check_schema(request, obj, resource.kind, text, field_validation)
+    if request.audit is not None:
+        request.audit.sent(obj)
     return obj
 
 
