@@ -113,6 +113,8 @@ class Endpoint:
         trip = exchange.of(scope)
         info = trip.info
         if not info.is_resource or not self._has(info.group, info.version):
+            if info.prefix in ("api", "apis"):  # some clients ask for /apis/apps/v1/
+                scope["path"] = scope["path"].rstrip("/")
             await self._others(scope, receive, send)
             return
         request = Request(trip.method, trip.path, trip.query, trip.headers, info, trip.user, scope, receive)

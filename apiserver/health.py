@@ -53,6 +53,7 @@ class Health:
     async def all(self, endpoint: str, *, verbose: bool, exclude: Sequence[str]) -> tuple[int, str]:
         """Status and body of `/readyz`."""
         lines, failed = [], []
+        strange = [name for name in exclude if all(check.name != name for check in self._of(endpoint))]
         for check in self._of(endpoint):
             if check.name in exclude:
                 lines.append(f"[+]{check.name} excluded: ok")
@@ -61,6 +62,9 @@ class Health:
             lines.append(f"[+]{check.name} ok" if problem is None else f"[-]{check.name} failed: reason withheld")
             if problem is not None:
                 failed.append(f"{check.name}: {problem}")
+        if strange:
+            quoted = ", ".join(f'"{name}"' for name in strange)
+            lines.append(f"warn: some health checks cannot be excluded: no matches for {quoted}")
         if failed:
             logger.warning("%s check failed: %s", endpoint, "; ".join(failed))
             return 500, "\n".join([*lines, f"{endpoint} check failed", ""])

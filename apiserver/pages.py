@@ -146,7 +146,10 @@ def _add_openapi(app: FastAPI, openapi: OpenAPI) -> None:
         if found is None:
             raise HTTPException(404)
         headers = {}
-        if request.query_params.get("hash") == found.digest:
+        wanted = request.query_params.get("hash")
+        if wanted and wanted != found.digest:
+            return Response(status_code=301, headers={"location": f"/openapi/v3/{path}?hash={found.digest}"})
+        if wanted:
             headers = {"cache-control": "public, immutable", "expires": "Tue, 19 Jan 2038 03:14:07 GMT"}
         return _unless_known(request, Document(found.body, "application/json", f'"{found.digest}"'), headers)
 

@@ -48,14 +48,16 @@ async def decode_body(request: Request, resource: Resource, field_validation: st
 def _decoded(request: Request, raw: bytes, resource: Resource, field_validation: str) -> Json:
     content_type = request.headers.get("content-type", "")
     obj = parse(raw, content_type, resource.kind)
-    is_json = negotiation.content_type(content_type, SUPPORTED) == negotiation.JSON
-    text = raw if is_json else b""  # only JSON is searched for duplicate fields
+    media_type = negotiation.content_type(content_type, SUPPORTED)
+    if media_type == negotiation.YAML and field_validation != "Ignore":
+        _tell_repeated(request, resource.kind, repeated_keys(raw), field_validation)
+    text = raw if media_type == negotiation.JSON else b""
     obj.setdefault("apiVersion", resource.kind.api_version)
     obj.setdefault("kind", resource.kind.kind)
     check_kind(obj, resource.kind)
-    check_schema(request, obj, resource.kind, text, field_validation)
     if request.audit is not None:
         request.audit.sent(obj)
+    check_schema(request, obj, resource.kind, text, field_validation)
     return obj
 
 
@@ -162,6 +164,34 @@ def yaml_loads(raw: bytes) -> Any:
     # aliases share what they stand for, until it is written out: a small body can stand for a huge object
     _count_values(value, _ALIAS_FACTOR * len(raw) + 1000, "document contains excessive aliasing")
     return codec.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS))  # a key 1 is the text "1"
+
+
+def repeated_keys(raw: bytes) -> str:
+    """What goyaml says of keys that a mapping has twice; "" where none has."""
+    found: list[str] = []
+    open_ones: list[set[str] | None] = []  # the keys of each open mapping; None: a list
+    waits_for_key: list[bool] = []
+    for event in yaml.parse(raw, Loader=_JsonLoader):
+        if isinstance(event, yaml.NodeEvent) and open_ones and (keys := open_ones[-1]) is not None:
+            if waits_for_key[-1] and isinstance(event, yaml.ScalarEvent):
+                if event.value in keys and event.value != "<<":
+                    line = event.start_mark.line + 1 if event.start_mark else 0
+                    found.append(f"  line {line}: key {codec.dumps(event.value).decode()} already set in map")
+                keys.add(event.value)
+            waits_for_key[-1] = not waits_for_key[-1]
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_ones.append(set() if isinstance(event, yaml.MappingStartEvent) else None)
+            waits_for_key.append(True)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            open_ones.pop(), waits_for_key.pop()
+    return "\n".join(["yaml: unmarshal errors:", *found]) if found else ""
+
+
+def _tell_repeated(request: Request, kind: Kind, repeated: str, field_validation: str) -> None:
+    if repeated and field_validation == "Strict":
+        raise schema_of(kind).cannot_be_handled(f"strict decoding error: {repeated}")
+    if repeated:
+        request.warnings.append(repeated)
 
 
 def _check_yaml(raw: bytes) -> None:

@@ -402,3 +402,17 @@ async def test_base64_that_is_not_even_ascii_is_a_bad_request(api: Caller) -> No
 async def test_a_verb_that_is_not_served_is_said_so(api: Caller) -> None:
     with pytest.raises(errors.MethodNotSupported):
         await api("POST", f"{DEPLOYMENTS}/web/scale", {})
+
+
+_TWICE = b"metadata:\n  name: x\n  name: x\ndata:\n  a: b\n  a: c\n"
+_REPEATED = 'yaml: unmarshal errors:\n  line 3: key "name" already set in map\n  line 6: key "a" already set in map'
+
+
+async def test_keys_that_yaml_has_twice_are_told(api: Caller) -> None:
+    yaml = {"content-type": "application/yaml"}
+    with pytest.raises(errors.BadRequest) as refusal:
+        await api("POST", f"{MAPS}?fieldValidation=Strict", _TWICE, yaml)
+    text = 'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: '
+    assert refusal.value.message == text + _REPEATED
+    assert (await api("POST", f"{MAPS}?fieldValidation=Ignore&dryRun=All", _TWICE, yaml)).warnings == []
+    assert (await api("POST", MAPS, _TWICE, yaml)).warnings == [_REPEATED]

@@ -29,6 +29,8 @@ def test_health_is_told_check_by_check(server: ApiserverProcess) -> None:
         assert "[+]etcd excluded: ok" in admin.get("/livez?verbose&exclude=etcd").text
         assert admin.get("/readyz/etcd").text == "ok"
         assert admin.get("/readyz/nonsense").status_code == 404
+        text = admin.get("/readyz?verbose&exclude=nonsense").text
+        assert 'warn: some health checks cannot be excluded: no matches for "nonsense"\n' in text
 
 
 def test_requests_are_counted_under_upstreams_names(server: ApiserverProcess) -> None:
@@ -57,6 +59,8 @@ def test_discovery_both_ways(server: ApiserverProcess) -> None:
         again = admin.get("/apis", headers={"accept": AGGREGATED, "if-none-match": answer.headers["etag"]})
         assert again.status_code == 304
         assert admin.get("/apis/nonsense").status_code == 404
+        for path in ("/api", "/apis", "/apis/apps", "/apis/apps/v1", "/api/v1"):
+            assert admin.get(f"{path}/").json() == admin.get(path).json()
 
 
 def test_openapi_documents_are_where_the_root_says(server: ApiserverProcess) -> None:
@@ -65,6 +69,8 @@ def test_openapi_documents_are_where_the_root_says(server: ApiserverProcess) -> 
         url = paths["apis/apps/v1"]["serverRelativeURL"]
         answer = admin.get(url)
         assert "immutable" in answer.headers["cache-control"]
+        old = admin.get("/openapi/v3/apis/apps/v1?hash=old")
+        assert (old.status_code, old.headers["location"]) == (301, url)
         document = answer.json()
         patch = document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"]
         assert "fieldValidation" in [parameter["name"] for parameter in patch["parameters"]]
