@@ -56,6 +56,7 @@ def create(parts: Parts) -> Application:
     app = AuthorizationFilter(app, parts.authorizer)
     app = counts = InFlightFilter(app, parts.limits)
     metrics.follow(counts)
+    metrics.count_objects(parts.registry.stores())
     app = ImpersonationFilter(app, parts.authorizer)
     if parts.auditor is not None:
         app = AuditFilter(app, parts.auditor)

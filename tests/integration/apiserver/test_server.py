@@ -37,10 +37,11 @@ def test_requests_are_counted_under_upstreams_names(server: ApiserverProcess) ->
     with server.client() as admin:
         admin.get("/api/v1/namespaces/default/pods/nobody")
         lines = admin.get("/metrics").text.splitlines()
-    labels = 'code="404",group="",resource="pods",scope="resource",subresource="",verb="GET",version="v1"'
-    assert any(line.startswith(f"apiserver_request_total{{{labels}}}") for line in lines)
+    labels = 'code="404",component="apiserver",dry_run="",group="",resource="pods",scope="resource",subresource=""'
+    assert any(line.startswith(f"apiserver_request_total{{{labels}") for line in lines)
     assert 'apiserver_current_inflight_requests{request_kind="mutating"} 0.0' in lines
     assert any(line.startswith("apiserver_request_duration_seconds_bucket{") for line in lines)
+    assert any(line.startswith('apiserver_storage_objects{resource="namespaces"}') for line in lines)
 
 
 def test_discovery_both_ways(server: ApiserverProcess) -> None:
