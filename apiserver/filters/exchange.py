@@ -3,11 +3,15 @@
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 
 from apiserver.audit.auditor import Record
 from apiserver.request import ANONYMOUS, RequestInfo, User
+from machinery.api import errors
+
+_LONGEST_NAME: Final = 64  # bytes of a header's name that is remembered
+_MOST_PARAMETERS: Final = 10_000  # more than any command of an exec has words
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -50,13 +54,21 @@ class Exchange:
 
 
 def begin(scope: Scope) -> Exchange:
-    """Start the exchange of a request and leave it in its scope."""
-    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True) if scope["query_string"] else {}
+    """Start the exchange of a request and leave it in its scope; raises BadRequest."""
     headers = {_name(name): value.decode("latin-1") for name, value in scope["headers"]}
     connection = (scope.get("extensions") or {}).get("skiff")
-    exchange = Exchange(scope["method"], scope["path"], query, headers, connection)
+    exchange = Exchange(scope["method"], scope["path"], {}, headers, connection)
     scope["skiff.exchange"] = exchange
+    if scope["query_string"]:
+        exchange.query = _query(scope["query_string"])
     return exchange
+
+
+def _query(raw: bytes) -> Mapping[str, list[str]]:
+    try:
+        return parse_qs(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+    except ValueError as problem:
+        raise errors.BadRequest(f"more than {_MOST_PARAMETERS} query parameters") from problem
 
 
 def of(scope: Scope) -> Exchange:
@@ -70,6 +82,10 @@ def header_values(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
-@lru_cache(maxsize=256)
 def _name(raw: bytes) -> str:
+    return _known_name(raw) if len(raw) <= _LONGEST_NAME else raw.decode("latin-1").lower()
+
+
+@lru_cache(maxsize=256)
+def _known_name(raw: bytes) -> str:
     return raw.decode("latin-1").lower()

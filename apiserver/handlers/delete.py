@@ -59,7 +59,7 @@ async def handle_collection(request: Request, store: Store) -> Answer:
 async def read_options(request: Request) -> DeleteOptions:
     """DeleteOptions from body or query; raises BadRequest and Invalid."""
     raw = await request.body()
-    body: Json = {}
+    body: Json | None = None  # one without options is not the same as none: the query counts only then
     if raw:
         body = await parse_aside(raw, request.headers.get("content-type", ""))
         if body.get("kind", DELETE_OPTIONS.kind) != DELETE_OPTIONS.kind:

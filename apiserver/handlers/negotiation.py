@@ -11,6 +11,7 @@ JSON: Final = "application/json"
 YAML: Final = "application/yaml"
 PROTOBUF: Final = "application/vnd.kubernetes.protobuf"
 _SERVED: Final = (JSON, YAML, PROTOBUF)
+_LONGEST_ACCEPT: Final = 4096  # characters that are looked at, and kept
 _META_VERSIONS: Final = ("v1", "v1beta1")
 
 
@@ -44,13 +45,17 @@ class _Range:
     quality: float
 
 
-@lru_cache(maxsize=512)
 def negotiate(accept: str, *, watch: bool = False, protobuf: bool = True) -> Accepted:
     """The first acceptable form that is served; raises NotAcceptable.
 
     Who takes JSON beside protobuf gets JSON, wherever it stands: that is what lies in memory. `protobuf` says whether
     the kind can be written so. Upstream: apiserver/pkg/endpoints/handlers/negotiation/negotiate.go.
     """
+    return _negotiated(accept[:_LONGEST_ACCEPT], watch, protobuf)
+
+
+@lru_cache(maxsize=512)
+def _negotiated(accept: str, watch: bool, protobuf: bool) -> Accepted:
     served = [found for wanted in _ranges(accept or "*/*") if (found := _served(wanted, watch, protobuf))]
     if not served:
         types = (f"{JSON};stream=watch", f"{PROTOBUF};stream=watch") if watch else _SERVED

@@ -83,9 +83,9 @@ def _dry_run_problems(values: Sequence[str]) -> list[FieldError]:
 # deletes
 
 
-def delete_options(request: Request, body: Json) -> DeleteOptions:
+def delete_options(request: Request, body: Json | None) -> DeleteOptions:
     """DeleteOptions out of the body, or out of the query where there is no body. Raises BadRequest and Invalid."""
-    given = body or _from_query(request)
+    given = _from_query(request) if body is None else body
     dry_run = given.get("dryRun") or ()
     problems: list[FieldError] = []
     policy, orphan = given.get("propagationPolicy"), given.get("orphanDependents")

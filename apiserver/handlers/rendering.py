@@ -12,7 +12,7 @@ from apiserver.handlers import negotiation, table
 from apiserver.handlers.negotiation import Accepted, Form
 from apiserver.handlers.options import Token
 from apiserver.registry.resource import Resource
-from apiserver.request import Answer, Request, Response, StreamResponse
+from apiserver.request import LARGE, Answer, Request, Response, StreamResponse
 from apiserver.storage.listing import Listing
 from apiserver.storage.objects import Entry
 from machinery.api import codec, errors, protobuf_encode
@@ -104,11 +104,13 @@ def view(request: Request, resource: Resource, *, watch: bool = False) -> View:
     return View(resource, accepted, include, pretty)
 
 
-def object_answer(request: Request, resource: Resource, entry: Entry, status: int = 200) -> Response:
+def object_answer(request: Request, resource: Resource, entry: Entry, status: int = 200) -> Answer:
     """One object as the answer."""
     shown = view(request, resource)
     if shown.accepted.form is Form.PARTIAL_LIST:
         raise _wrong_form(resource, f"{_PARTIAL}List", "the requested object is not a list type (*{}.{})")
+    if shown.accepted.media_type == negotiation.YAML and len(entry.raw) > LARGE:
+        return StreamResponse(_yaml_aside(shown.alone(entry)), status, negotiation.YAML)
     return encoded(shown, shown.alone(entry), status)
 
 
@@ -176,7 +178,11 @@ def _indent(raw: bytes, depth: int) -> bytes:
 
 async def _in_yaml(shown: View, metadata: Json, entries: list[Entry]) -> AsyncIterator[bytes]:
     """Written aside: libyaml takes a millisecond for an object."""
-    body = b"".join([chunk async for chunk in _chunks(shown, metadata, entries)])
+    async for written in _yaml_aside(b"".join([chunk async for chunk in _chunks(shown, metadata, entries)])):
+        yield written
+
+
+async def _yaml_aside(body: bytes) -> AsyncIterator[bytes]:
     yield await asyncio.to_thread(_as_yaml, body)
 
 

@@ -20,6 +20,7 @@ Refused: three-way merges. They are the client's business (kubectl computes the 
 """
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -300,7 +301,8 @@ def _merge_map(original: Json, patch: Json, shape: Shape) -> Json:
         _merge_ordered(original, patch, field, order, _child(shape, field))
     for field, doomed in _beside(patch, _DELETE_FROM):
         if isinstance(original.get(field), list):
-            original[field] = [item for item in original[field] if item not in doomed]
+            gone = set(map(_token, doomed))
+            original[field] = [item for item in original[field] if _token(item) not in gone]
     for key, value in patch.items():
         if value is None:
             original.pop(key, None)
@@ -322,9 +324,10 @@ def _retain_keys(original: Json, patch: Json) -> None:
     retained = patch.pop(_RETAIN_KEYS, None)
     if retained is None:
         return
-    if not isinstance(retained, list) or any(value is not None and key not in retained for key, value in patch.items()):
+    kept = set(map(_token, retained)) if isinstance(retained, list) else set()
+    if not isinstance(retained, list) or any(value is not None and key not in kept for key, value in patch.items()):
         raise MalformedPatch("invalid patch format of retainKeys")
-    for key in [key for key in original if key not in retained]:
+    for key in [key for key in original if key not in kept]:
         del original[key]
 
 
@@ -362,9 +365,12 @@ def _merge_list(original: list[Any], patch: list[Any], shape: Shape) -> list[Any
     original, patch, replaced = _special_elements(original, patch, shape.merge_key)
     if replaced:
         return [_without_directives(item) for item in patch]
+    places = _places([item.get(shape.merge_key) for item in original])
     for item in patch:
-        at = _position(original, shape.merge_key, _key_of(item, shape.merge_key))
+        token = _token(_key_of(item, shape.merge_key))
+        at = places.get(token)
         if at is None:
+            places[token] = len(original)
             original.append(_without_directives(item))
         else:
             original[at] = _merge_map(original[at], item, shape.items or _PLAIN)
@@ -374,19 +380,19 @@ def _merge_list(original: list[Any], patch: list[Any], shape: Shape) -> list[Any
 def _special_elements(original: list[Any], patch: list[Any], key: str) -> tuple[list[Any], list[Any], bool]:
     """Carry out `$patch: delete` elements and notice `$patch: replace`; gives what is left of both lists."""
     rest: list[Any] = []
+    doomed: set[Any] = set()
     replaced = False
     for item in patch:
         directive = item.get(_DIRECTIVE)
         if directive == "delete":
-            doomed = _key_of(item, key)
-            original = [other for other in original if other.get(key) != doomed]
+            doomed.add(_token(_key_of(item, key)))
         elif directive == "replace":
             replaced = True
         elif directive is not None:
             raise MalformedPatch(_bad_element(directive, item))
         else:
             rest.append(item)
-    return original, rest, replaced
+    return [item for item in original if _token(item.get(key)) not in doomed], rest, replaced
 
 
 def _bad_element(directive: Any, item: Json) -> str:
@@ -401,8 +407,17 @@ def _key_of(item: Json, key: str) -> Any:
     return item[key]
 
 
-def _position(items: list[Any], key: str, value: Any) -> int | None:
-    return next((index for index, item in enumerate(items) if item.get(key) == value), None)
+def _token(value: Any) -> Any:
+    """What stands for a JSON value in sets and dicts, which turn lists of any length over in one pass."""
+    return value if isinstance(value, str) else codec.dumps(value)
+
+
+def _places(values: Iterable[Any]) -> dict[Any, int]:
+    """Where each value stands first."""
+    places: dict[Any, int] = {}
+    for place, value in enumerate(values):
+        places.setdefault(_token(value), place)
+    return places
 
 
 def _merge_ordered(original: Json, patch: Json, field: str, order: list[Any], shape: Shape) -> None:
@@ -436,15 +451,18 @@ def _check_order(patched: list[Any], wanted: list[Any]) -> None:
 
 def _in_order(merged: list[Any], wanted: list[Any], server: list[Any], identity: Callable[[Any], Any]) -> list[Any]:
     """Named items in the wanted order, the server's own items where they stood among them."""
-    named = sorted((item for item in merged if identity(item) in wanted), key=lambda item: wanted.index(identity(item)))
-    own = [item for item in merged if identity(item) not in wanted]
-    own.sort(key=lambda item: server.index(identity(item)) if identity(item) in server else len(server))
+    places, stood = _places(wanted), _places(server)
+    tokens = [(_token(identity(item)), item) for item in merged]
+    named = deque(sorted((pair for pair in tokens if pair[0] in places), key=lambda pair: places[pair[0]]))
+    own = deque(
+        sorted((pair for pair in tokens if pair[0] not in places), key=lambda pair: stood.get(pair[0], len(server)))
+    )
     result: list[Any] = []
     while named and own:
-        left, right = identity(named[0]), identity(own[0])
-        left_first = left in server and right in server and server.index(left) < server.index(right)
-        result.append((named if left_first else own).pop(0))
-    return result + named + own
+        left, right = stood.get(named[0][0]), stood.get(own[0][0])
+        left_first = left is not None and right is not None and left < right
+        result.append((named if left_first else own).popleft()[1])
+    return result + [item for _, item in (*named, *own)]
 
 
 def _without_directives(value: Any) -> Any:
@@ -466,11 +484,7 @@ def _without_directives(value: Any) -> Any:
 
 
 def _unique(items: list[Any]) -> Iterable[Any]:
-    seen: list[Any] = []
-    for item in items:
-        if item not in seen:
-            seen.append(item)
-            yield item
+    return {_token(item): item for item in items}.values()
 
 
 def _shown(value: Any) -> str:

@@ -10,6 +10,10 @@ from machinery.api.codec import Json, dumps
 
 _OPERATORS: Final = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
 
+#: of one selector; each is asked of every object in memory
+_MOST_TERMS: Final = 250
+_TOO_MANY: Final = f"a selector has at most {_MOST_TERMS} terms"
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
@@ -117,15 +121,17 @@ class _Parser:
 
     def requirements(self) -> tuple[Requirement, ...]:
         """All terms; raises ValueError."""
-        found: list[Requirement] = []
+        found: dict[Requirement, None] = {}
         while (token := self._next) != "":
             if token != "!" and not _is_identifier(token):
                 raise ValueError(f"found '{token}', expected: !, identifier, or 'end of string'")
             try:
-                found.append(self._requirement())
+                found[self._requirement()] = None
             except ValueError as problem:
                 raise ValueError(f"unable to parse requirement: {problem}") from problem
             separator = self._take()
+            if len(found) > _MOST_TERMS:
+                raise ValueError(_TOO_MANY)
             if separator not in ("", ","):
                 raise ValueError(f"found '{separator}', expected: ',' or 'end of string'")
             if separator and self._next != "!" and not _is_identifier(self._next):
@@ -243,6 +249,8 @@ class FieldSelector:
                 raise ValueError(f"invalid selector: '{text}'; can't understand '{term}'")
             operator = "!=" if match[2] == "!=" else "="
             terms.append(Requirement(match[1], operator, frozenset((_unescaped(match[3]),))))
+        if len(terms) > _MOST_TERMS:
+            raise ValueError(_TOO_MANY)
         return cls(tuple(terms))
 
     def matches(self, fields: Mapping[str, str]) -> bool:

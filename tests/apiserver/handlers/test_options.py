@@ -150,10 +150,11 @@ def test_what_a_write_cannot_ask_for(query: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("query", "body", "expected"),
     [
-        pytest.param("", {}, DeleteOptions(), id="nothing"),
+        pytest.param("", None, DeleteOptions(), id="nothing"),
+        pytest.param("gracePeriodSeconds=3", {}, DeleteOptions(), id="an-empty-body-is-a-body"),
         pytest.param(
             "gracePeriodSeconds=3&propagationPolicy=Orphan&dryRun=All",
-            {},
+            None,
             DeleteOptions(3, propagation_policy="Orphan", dry_run=True),
             id="query",
         ),
@@ -163,10 +164,10 @@ def test_what_a_write_cannot_ask_for(query: str, text: str) -> None:
             DeleteOptions(0, "u", "8"),
             id="body-before-query",
         ),
-        pytest.param("orphanDependents=false", {}, DeleteOptions(orphan_dependents=False), id="the-old-way"),
+        pytest.param("orphanDependents=false", None, DeleteOptions(orphan_dependents=False), id="the-old-way"),
     ],
 )
-def test_what_a_delete_asks_for(query: str, body: Json, expected: DeleteOptions) -> None:
+def test_what_a_delete_asks_for(query: str, body: Json | None, expected: DeleteOptions) -> None:
     assert options.delete_options(request("DELETE", f"/api/v1/pods/x?{query}"), body) == expected
 
 
