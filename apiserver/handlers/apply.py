@@ -7,9 +7,10 @@ import yaml
 from apiserver.handlers import admitting, options, rendering
 from apiserver.handlers.body import check_kind, check_name, check_schema, json_or_yaml
 from apiserver.handlers.options import WriteOptions
-from apiserver.registry.field_manager import without_nulls
+from apiserver.registry.field_manager import FieldManager, without_nulls
 from apiserver.registry.store import Store
 from apiserver.request import Answer, Request
+from machinery.aio.tasks import in_thread
 from machinery.api import errors
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
@@ -32,7 +33,10 @@ async def handle(request: Request, store: Store) -> Answer:
     async def change(old: Json | None) -> Json:
         if old is None and by.subresource:
             raise errors.not_found(kind, request.info.name)
-        obj = store.field_manager.apply(old, config, by, force=chosen.force)
+        return await in_thread(context.large, applied, old, store.field_manager)
+
+    def applied(old: Json | None, managers: FieldManager) -> Json:
+        obj = managers.apply(old, config, by, force=chosen.force)
         check_schema(request, obj, kind, b"", "Ignore")
         return obj
 

@@ -12,6 +12,7 @@ from apiserver.handlers.body import check_depth, check_schema, json_problem
 from apiserver.handlers.options import WriteOptions
 from apiserver.registry.store import Store
 from apiserver.request import Answer, Request
+from machinery.aio.tasks import in_thread
 from machinery.api import codec, errors
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
@@ -64,8 +65,9 @@ async def handle(request: Request, store: Store) -> Answer:
     async def change(old: Json | None) -> Json:
         if old is None:
             raise errors.not_found(store.resource.kind, request.info.name)
-        return patched(request, store, old, patch, chosen)
+        return await in_thread(context.large, patched, request, store, old, patch, chosen)
 
+    schema_of(store.resource.kind)  # which two threads must not make
     context = admitting.context(request, store, dry_run=chosen.dry_run)
     gate = admitting.gate(request, store, context, admitting.writer(request, chosen))
     entry, _ = await store.update(change, context, gate)

@@ -139,6 +139,57 @@ async def test_bodies_that_are_much_ado_stall_nobody(
         assert answer.status_code == code, answer.text[:300]
 
 
+def _names(first: str, count: int) -> list[str]:
+    return [f"{first}.io/{number}" for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "patch"),
+    [
+        pytest.param("strategic-merge-patch", {"metadata": {"finalizers": _names("a", 40_000)}}, id="a-long-list"),
+        pytest.param(
+            "strategic-merge-patch",
+            {
+                "metadata": {
+                    "finalizers": _names("b", 20_000),
+                    "$setElementOrder/finalizers": _names("b", 20_000),
+                    "$deleteFromPrimitiveList/finalizers": _names("a", 20_000),
+                }
+            },
+            id="long-directives",
+        ),
+        pytest.param(
+            "json-patch",
+            [{"op": "add", "path": "/metadata/finalizers/0", "value": "a.io/b"}] * 9_999,
+            id="many-operations",
+        ),
+        pytest.param("merge-patch", {"metadata": {"labels": {f"!{n}": "x" for n in range(40_000)}}}, id="many-labels"),
+    ],
+)
+def test_patches_that_are_much_ado_end_soon(server: ApiserverProcess, media_type: str, patch: object) -> None:
+    with server.client(timeout=20) as admin:
+        admin.post(MAPS, json={"metadata": {"name": "patched", "finalizers": ["a.io/b"]}})
+        headers = {"content-type": f"application/{media_type}+json"}
+        answer = admin.patch(f"{MAPS}/patched?dryRun=All", json=patch, headers=headers)
+        assert answer.status_code in (200, 413, 422), answer.text[:300]
+        final = {"metadata": {"finalizers": None}}
+        admin.patch(f"{MAPS}/patched", json=final, headers={"content-type": "application/merge-patch+json"})
+        admin.delete(f"{MAPS}/patched").raise_for_status()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param("labelSelector=" + ",".join(f"!x{n}" for n in range(300)), id="terms"),
+        pytest.param("fieldSelector=" + ",".join(f"metadata.name!=x{n}" for n in range(300)), id="fields"),
+        pytest.param("&".join(["a"] * 20_000), id="parameters"),
+    ],
+)
+def test_queries_have_an_end(server: ApiserverProcess, query: str) -> None:
+    with server.client() as admin:
+        assert admin.get(f"{MAPS}?{query}").status_code == 400
+
+
 @pytest.mark.parametrize("size", [1_700_000, 2_900_000])
 def test_what_is_too_large_for_etcd_is_the_clients_mistake(server: ApiserverProcess, size: int) -> None:
     with server.client() as admin:
