@@ -38,7 +38,7 @@ async def raw(server: ApiserverProcess) -> AsyncIterator[tuple[asyncio.StreamRea
 async def everything(reader: asyncio.StreamReader) -> bytes:
     """What comes until the connection ends, however it ends."""
     found = bytearray()
-    with suppress(ConnectionError):
+    with suppress(OSError):  # a reset, or TLS that goes on after its end
         while data := await reader.read(1 << 16):
             found += data
     return bytes(found)
@@ -84,8 +84,7 @@ async def test_a_client_that_closes_its_half_is_still_answered_or_let_go(server:
     writer.write(f"GET {MAPS}?watch=true&timeoutSeconds=60&resourceVersion=0 HTTP/1.1\r\n{HEAD}\r\n".encode())
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
     writer.close()
-    with suppress(ConnectionError, asyncio.IncompleteReadError):
-        await everything(reader)
+    await everything(reader)
 
 
 async def test_a_watcher_that_does_not_read_is_dropped_and_others_are_not(server: ApiserverProcess) -> None:
