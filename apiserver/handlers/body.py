@@ -63,9 +63,14 @@ def _decoded(request: Request, raw: bytes, resource: Resource, field_validation:
 
 def check_schema(request: Request, obj: Json, kind: Kind, text: bytes = b"", field_validation: str = "Warn") -> None:
     """Prune, normalise and refuse as the schema says; metadata is there afterwards. Raises BadRequest."""
+    normalise_metadata(obj)
+    request.warnings += schema_of(kind).decode(obj, text, field_validation)
+
+
+def normalise_metadata(obj: Json) -> None:
+    """An object without metadata has empty ones."""
     if not isinstance(obj.get("metadata"), dict):
         obj["metadata"] = obj.get("metadata") or {}
-    request.warnings += schema_of(kind).decode(obj, text, field_validation)
 
 
 async def parse_aside(raw: bytes, content_type: str, kind: Kind | None = None) -> Json:

@@ -25,7 +25,7 @@ _LONGEST_SECONDS: Final = 10 * 365 * 24 * 3600  # of what becomes a date or a ti
 _LONGEST_NUMBER: Final = 4000  # digits; more are refused unread, as Python does itself
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 _FIELD_VALIDATION: Final = ("Ignore", "Strict", "Warn")
-_POLICIES: Final = ("Background", "Foreground", "Orphan")
+_POLICIES: Final = ("Foreground", "Background", "Orphan")
 _MANAGER_LENGTH: Final = 128
 _TOKEN_VERSION: Final = "meta.k8s.io/v1"
 #: a token's revision that says: go on with whatever is there now (upstream: handleCompactedErrorForPaging)
@@ -93,7 +93,7 @@ def delete_options(request: Request, body: Json | None) -> DeleteOptions:
         text = "orphanDependents and deletionPropagation cannot be both set"
         problems.append(errors.invalid_value("propagationPolicy", policy, text))
     if policy is not None and policy not in _POLICIES:
-        problems.append(errors.not_supported("propagationPolicy", policy, (*_POLICIES, "nil")))
+        problems.append(errors.not_supported("propagationPolicy", policy, (*_POLICIES, "nil"), in_order=True))
     problems += _dry_run_problems(dry_run)
     if problems:
         _refuse("DeleteOptions", problems)
@@ -188,7 +188,7 @@ def _check_list_options(request: Request, version: str, match: str, token: str) 
     if match and token:
         problems.append(errors.forbidden_field(path, f"{path} is forbidden when continue is provided"))
     if match not in ("", "Exact", "NotOlderThan"):
-        problems.append(errors.not_supported(path, match, ("Exact", "NotOlderThan", "")))
+        problems.append(errors.not_supported(path, match, ("Exact", "NotOlderThan", ""), in_order=True))
     if match == "Exact" and version == "0":
         problems.append(errors.forbidden_field(path, f'{path} "exact" is forbidden for resourceVersion "0"'))
     if "sendInitialEvents" in request.query:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from apiserver.handlers import admitting, apply, negotiation, options, rendering
-from apiserver.handlers.body import check_depth, check_schema, json_problem
+from apiserver.handlers.body import check_depth, json_problem, normalise_metadata
 from apiserver.handlers.options import WriteOptions
 from apiserver.registry.store import Store
 from apiserver.request import Answer, Request
@@ -24,7 +24,7 @@ from machinery.api.patch import (
     merge_patch,
     strategic_merge_patch,
 )
-from machinery.api.schema import schema_of
+from machinery.api.schema import duplicate_fields, schema_of
 
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -42,6 +42,8 @@ class Patch:
 
     media_type: str
     value: Any
+    #: paths of fields that it has twice
+    repeated: tuple[str, ...] = ()
 
     def applied_to(self, doc: Json, kind: Kind) -> Json:
         """The patched document; raises what machinery.api.patch raises."""
@@ -89,7 +91,7 @@ async def read_patch(request: Request) -> Patch:
         raise errors.BadRequest("error decoding patch: json: cannot unmarshal into Go value of type map")
     if request.audit is not None:
         request.audit.sent_patch(raw)
-    return Patch(media_type, value)
+    return Patch(media_type, value, tuple(duplicate_fields(raw, value)))
 
 
 def patched(request: Request, store: Store, old: Json, patch: Patch, chosen: WriteOptions) -> Json:
@@ -99,7 +101,8 @@ def patched(request: Request, store: Store, old: Json, patch: Patch, chosen: Wri
     warnings = request.warnings.copy()
     try:
         request.warnings.clear()  # a second try says again what the first one said
-        check_schema(request, obj, kind, b"", chosen.field_validation)
+        normalise_metadata(obj)
+        request.warnings += schema_of(kind).decode(obj, b"", chosen.field_validation, patch.repeated)
     except errors.BadRequest as problem:
         raise _undecodable(obj, patch, problem) from problem
     request.warnings[:] = list(dict.fromkeys([*warnings, *request.warnings]))

@@ -229,9 +229,9 @@ def invalid_value(field: str, value: Any, detail: str) -> FieldError:
     return FieldError("FieldValueInvalid", field, detail, value)
 
 
-def not_supported(field: str, value: Any, supported: Sequence[str]) -> FieldError:
-    """A value outside an enumeration; the choices are listed sorted, quoted."""
-    choices = ", ".join(f'"{choice}"' for choice in sorted(supported))
+def not_supported(field: str, value: Any, supported: Sequence[str], *, in_order: bool = False) -> FieldError:
+    """A value outside an enumeration; the choices are listed quoted, and sorted unless they are `in_order`."""
+    choices = ", ".join(f'"{choice}"' for choice in (supported if in_order else sorted(supported)))
     return FieldError("FieldValueNotSupported", field, f"supported values: {choices}", value)
 
 

@@ -6,7 +6,7 @@ range, times and quantities in canonical spelling); whatever it refuses is walke
 either normalises it or says what is wrong.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -272,14 +272,18 @@ class Schema:
         walker.walk(self.shape, obj)
         return walker.findings
 
-    def decode(self, obj: Json, raw: bytes = b"", field_validation: str = "Warn") -> list[str]:
+    def decode(
+        self, obj: Json, raw: bytes = b"", field_validation: str = "Warn", repeated: Sequence[str] = ()
+    ) -> list[str]:
         """Check an object from a client in place; gives the texts for Warning headers.
 
+        `repeated` are paths of fields that were sent twice, where that cannot be seen in `raw`.
         Raises BadRequest as upstream does: for a wrong type always, for unknown and duplicate fields when
         `field_validation` is Strict (upstream: apiserver/pkg/endpoints/handlers/rest.go, transformDecodeError).
         """
         # before the check: pruning would make the cheap screen see a difference
-        repeated = duplicate_fields(raw, obj) if raw and field_validation != "Ignore" else []
+        if raw and field_validation != "Ignore":
+            repeated = duplicate_fields(raw, obj)
         decoded = self.check(obj)
         if decoded.problem:
             raise self.cannot_be_handled(decoded.problem)

@@ -416,3 +416,14 @@ async def test_keys_that_yaml_has_twice_are_told(api: Caller) -> None:
     assert refusal.value.message == text + _REPEATED
     assert (await api("POST", f"{MAPS}?fieldValidation=Ignore&dryRun=All", _TWICE, yaml)).warnings == []
     assert (await api("POST", MAPS, _TWICE, yaml)).warnings == [_REPEATED]
+
+
+async def test_fields_that_a_patch_has_twice_are_told(api: Caller) -> None:
+    await api("POST", MAPS, _map("x"))
+    merge = {"content-type": "application/merge-patch+json"}
+    patch = b'{"data":{"a":"b","a":"c"},"foo":1}'
+    with pytest.raises(errors.Invalid, match='strict decoding error: duplicate field "data.a", unknown field "foo"'):
+        await api("PATCH", f"{MAPS}/x?fieldValidation=Strict", patch, merge)
+    found = await api("PATCH", f"{MAPS}/x", patch, merge)
+    assert found.warnings == ['duplicate field "data.a"', 'unknown field "foo"']
+    assert found.json["data"] == {"a": "c"}

@@ -140,6 +140,33 @@ async def test_a_generated_name_that_is_taken_is_generated_again(store: Store, m
     assert (await store.create(obj, _context(""))).name == "web-two"
 
 
+async def test_a_name_that_cannot_be_generated_in_eight_tries_is_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def always_the_same(prefix: str) -> str:
+        tries.append(prefix)
+        return f"{prefix}one"
+
+    monkeypatch.setattr(names, "generate_name", always_the_same)
+    obj = _deployment()
+    obj["metadata"] = {"generateName": "web-"}
+    await store.create(codec.copy_of(obj), _context(""))
+    tries.clear()
+    with pytest.raises(errors.AlreadyExists) as refusal:
+        await store.create(obj, _context(""))
+    assert len(tries) == 8
+    text = 'deployments.apps "web-one" already exists, the server was not able to generate a unique name for the object'
+    assert refusal.value.message == text
+    assert refusal.value.details == {
+        "name": "web-one",
+        "group": "apps",
+        "kind": "deployments",
+        "retryAfterSeconds": 1,
+    }
+
+
 async def test_a_name_that_is_being_deleted_is_said_to_be(store: Store) -> None:
     obj = _deployment()
     obj["metadata"]["finalizers"] = ["a/b"]
