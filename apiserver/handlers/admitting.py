@@ -37,7 +37,7 @@ def gate(request: Request, store: Store, context: Context, by: Writer | None = N
 
     async def mutate(obj: Json | None, old: Json | None) -> None:
         if by is not None and obj is not None:
-            await in_thread(context.large, store.field_manager.update, obj, old, by)
+            await in_thread(context.large, store.track, obj, old, by)
         if chain is not None:
             await chain.mutate(attributes(request, store, context, obj, old))
         if old is not None and obj is not None:

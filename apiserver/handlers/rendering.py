@@ -11,10 +11,10 @@ import yaml
 from apiserver.handlers import negotiation, table
 from apiserver.handlers.negotiation import Accepted, Form
 from apiserver.handlers.options import Token
-from apiserver.registry.resource import Resource
+from apiserver.registry.resource import Conversion, Resource
 from apiserver.request import LARGE, Answer, Request, Response, StreamResponse
 from apiserver.storage.listing import Listing
-from apiserver.storage.objects import Entry
+from apiserver.storage.objects import Entry, encode, entry_of_own
 from machinery.api import codec, errors, protobuf_encode
 from machinery.api.codec import Json
 
@@ -44,6 +44,8 @@ class View:
 
     def item(self, entry: Entry, revision: int = 0) -> bytes:
         """One object of a list."""
+        if self.resource.conversion is not None:
+            entry = _converted(entry, self.resource.conversion)
         if self.is_protobuf:
             return self._message(entry.decode(revision))
         match self.accepted.form:
@@ -85,6 +87,12 @@ class View:
         if self.accepted.form is not Form.OBJECT:
             kind, api_version = f"{_PARTIAL}List", f"meta.k8s.io/{self.accepted.version}"
         return {"kind": kind, "apiVersion": api_version, "metadata": metadata}
+
+
+def _converted(entry: Entry, conversion: Conversion) -> Entry:
+    """A stored object in another version."""
+    raw = encode(conversion.from_stored(entry.decode()))
+    return entry_of_own(entry.namespace, entry.name, raw, entry.revision)
 
 
 def view(request: Request, resource: Resource, *, watch: bool = False) -> View:

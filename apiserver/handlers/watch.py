@@ -162,7 +162,7 @@ class _Lines:
 
     def __init__(self, shown: View) -> None:
         self._shown = shown
-        self._plain = shown.accepted.is_plain
+        self._plain = shown.accepted.is_plain and shown.resource.conversion is None
         self._headers = True  # a table's column definitions go with the first event only
 
     def added(self, entries: Sequence[Entry]) -> bytes:

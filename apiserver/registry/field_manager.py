@@ -6,19 +6,21 @@ lastappliedupdater.go; apiserver/pkg/endpoints/handlers/fieldmanager/equality.go
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
 
+from apiserver.registry.resource import Resource
 from machinery.aio.clock import REAL, Clock
 from machinery.api import apply, codec, errors, field_set, meta, times, typed
-from machinery.api.apply import Applying, Conflict, Conflicts, Manager, Managers, Owned, Typing
+from machinery.api.apply import Applying, Conflict, Conflicts, Manager, Managers, Owned, Typing, View
 from machinery.api.codec import Json
 from machinery.api.field_set import LEAF, FieldSet
 from machinery.api.kinds import Kind
 from machinery.api.schema import schema_of
+from machinery.api.typed import Node
 
 logger = logging.getLogger(__name__)
 
@@ -74,11 +76,12 @@ class Writer:
 class FieldManager:
     """Keeps the managedFields of one kind's objects, as seen by requests for the whole or for one part of them."""
 
-    def __init__(self, kind: Kind, clock: Clock = REAL) -> None:
-        self._kind = kind
+    def __init__(self, resource: Resource, clock: Clock = REAL) -> None:
+        self._kind = resource.kind
         self._clock = clock
-        self._properties = frozenset(schema_of(kind).shape.properties)
-        self._node = typed.root_of(schema_of(kind).shape)
+        self._properties = frozenset(schema_of(resource.kind).shape.properties)
+        self._node = _node(resource.kind)
+        self._views = dict(_other_versions(resource))
 
     def update(self, obj: Json, old: Json | None, writer: Writer) -> None:
         """Bring `obj`'s managedFields up to date with the change from `old`, in place.
@@ -187,13 +190,30 @@ class FieldManager:
             ignored = {f"f:{name}": LEAF for name in self._properties if name not in kept}
         else:
             ignored = {"f:status": LEAF}
-        return Typing(self._kind.api_version, self._node, ignored)
+        return Typing(self._kind.api_version, self._node, ignored, self._views.get)
 
     def _nothing(self) -> Json:
         return {"apiVersion": self._kind.api_version, "kind": self._kind.kind, "metadata": {}}
 
     def _now(self) -> str:
         return times.rfc3339(self._clock.now())
+
+
+def _other_versions(resource: Resource) -> Iterator[tuple[str, View]]:
+    """How managers of the kind's other versions see an object of this one."""
+    if resource.conversion is not None:
+        stored, to_stored = resource.conversion.stored, resource.conversion.to_stored
+        yield stored.api_version, View(_node(stored), _copying(to_stored))
+    for version in resource.versions:
+        yield version.served.api_version, View(_node(version.served), _copying(version.from_stored))
+
+
+def _node(kind: Kind) -> Node:
+    return typed.root_of(schema_of(kind).shape)
+
+
+def _copying(convert: Callable[[Json], Json]) -> Callable[[Json], Json]:
+    return lambda obj: convert(codec.copy_of(obj))
 
 
 def _entries(obj: Json | None) -> list[Json]:

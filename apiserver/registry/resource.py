@@ -1,7 +1,7 @@
 """A resource is a row: kind, strategy, columns, etcd key. What is done with it is registry.store and handlers."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from apiserver.registry.strategy import Strategy
@@ -25,6 +25,20 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Conversion:
+    """Between a version that is served and the one that is stored. The functions make theirs of what they are given.
+
+    A kind that is served in several versions has a row for each. One of them is the stored one; the others name it by
+    their conversion, share its key and strategy, and are converted on the way in (before defaults) and on the way out.
+    """
+
+    served: Kind
+    stored: Kind
+    to_stored: Callable[[Json], Json]
+    from_stored: Callable[[Json], Json]
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """One built-in or custom kind as the server serves it."""
 
@@ -43,6 +57,14 @@ class Resource:
     verbs: tuple[str, ...] = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
     #: lifetime in etcd, seconds; 0: for ever (events: one hour)
     ttl_seconds: int = 0
+    #: of a version that is not the stored one
+    conversion: Conversion | None = None
+    #: of the stored version: the others that are served
+    versions: tuple[Conversion, ...] = ()
+
+    def served_as(self, conversion: Conversion) -> "Resource":
+        """The row of another version of this kind."""
+        return replace(self, kind=conversion.served, conversion=conversion, versions=())
 
     def prefix(self) -> str:
         """The etcd prefix all its objects lie under, with a slash at the end."""

@@ -36,7 +36,7 @@ from apiserver.registry import deletion, object_meta
 from apiserver.registry.allocators import Allocators
 from apiserver.registry.deletion import Action, DeleteOptions
 from apiserver.registry.failures import told_to_clients
-from apiserver.registry.field_manager import FieldManager
+from apiserver.registry.field_manager import FieldManager, Writer
 from apiserver.registry.gate import OPEN, Gate
 from apiserver.registry.resource import Resource
 from apiserver.registry.strategy import Context, Finish
@@ -105,7 +105,26 @@ class Store:
     @cached_property
     def field_manager(self) -> FieldManager:
         """Who owns which fields of the objects; made when first needed, for it needs the kind's schema."""
-        return FieldManager(self.resource.kind, self._clock)
+        return FieldManager(self.resource, self._clock)
+
+    def track(self, obj: Json, old: Json | None, by: Writer) -> None:
+        """Bring managedFields of a stored object up to date, as the version of this store shows it."""
+        conversion = self.resource.conversion
+        if conversion is None:
+            self.field_manager.update(obj, old, by)
+            return
+        shown = self.as_served(codec.copy_of(obj))
+        self.field_manager.update(shown, self.as_served(codec.copy_of(old)) if old is not None else None, by)
+        obj["metadata"]["managedFields"] = shown["metadata"].get("managedFields") or []
+
+    def as_served(self, obj: Json) -> Json:
+        """A stored object in the version of this store; what is given is used up."""
+        conversion = self.resource.conversion
+        return conversion.from_stored(obj) if conversion is not None else obj
+
+    def _as_stored(self, obj: Json) -> Json:
+        conversion = self.resource.conversion
+        return conversion.to_stored(obj) if conversion is not None else obj
 
     # reading
 
@@ -139,6 +158,7 @@ class Store:
         """Write a new object, which is the store's from now on; raises AlreadyExists, Invalid, Forbidden …"""
         context = replace(context, allocators=self.allocators)
         object_meta.place(obj, self.resource.kind, context.namespace)
+        obj = self._as_stored(obj)
         self.resource.strategy.defaults(obj)
         await gate.mutate(obj, None)
         object_meta.fill(obj, self._clock)
@@ -222,7 +242,7 @@ class Store:
         if entry is None:
             return await self._create_by_update(update), True
         old = entry.decode()
-        obj = await update.change(entry.decode())
+        obj = self._as_stored(await update.change(self.as_served(entry.decode())))
         object_meta.place(obj, kind, context.namespace)
         self._check_identity(obj, old, entry)
         strategy.defaults(obj)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from apiserver.registry.field_manager import LAST_APPLIED, FieldManager, Writer, manager_name
+from apiserver.registry.resource import Resource
 from machinery.aio.clock import FakeClock
 from machinery.api import codec, errors, kinds
 from machinery.api.codec import Json
@@ -29,7 +30,7 @@ def clock() -> FakeClock:
 @pytest.fixture
 def fields(clock: FakeClock) -> FieldManager:
     """Of ConfigMaps."""
-    return FieldManager(kinds.CONFIG_MAPS, clock)
+    return FieldManager(Resource(kinds.CONFIG_MAPS), clock)
 
 
 def names(obj: Json) -> list[str]:
@@ -164,7 +165,7 @@ def test_managers_in_a_configuration_are_refused(fields: FieldManager) -> None:
 
 
 def test_status_and_the_rest_are_owned_by_requests_for_them() -> None:
-    nodes = FieldManager(kinds.NODES, FakeClock(start=START))
+    nodes = FieldManager(Resource(kinds.NODES), FakeClock(start=START))
     old: Json = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "uid": "u"}, "spec": {}}
     first = codec.copy_of(old)
     first["spec"] = {"podCIDR": "10.0.0.0/24"}
