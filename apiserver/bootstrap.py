@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from apiserver import default_objects
 from apiserver.authz import default_roles
 from apiserver.registry.registry import Registry
 from apiserver.registry.store import Store
 from apiserver.registry.strategy import Context
 from apiserver.request import User
-from machinery.api import errors, kinds, meta
+from apiserver.storage.objects import Selection
+from machinery.api import errors, kinds, meta, times
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
 
@@ -69,6 +71,23 @@ class Bootstrap:
         for kind, wanted, complete in objects:
             for obj in wanted:
                 await self._ensure(kind, meta.namespace_of(obj), meta.name_of(obj), obj, complete)
+
+    async def defaults(self, objects: Iterable[tuple[Kind, Json]]) -> None:
+        """Make what is not there."""
+        for kind, obj in objects:
+            await self._ensure(kind, "", meta.name_of(obj), obj, _as_it_is)
+
+    async def local_api_services(self) -> None:
+        """Say of the APIServices that lead here that they do."""
+        store = self._store(kinds.API_SERVICES)
+
+        async def change(old: Json | None) -> Json:
+            return {**(old or {}), "status": default_objects.local_status(times.rfc3339(times.now()))}
+
+        for entry in list(store.collection.select(Selection())):
+            obj = entry.decode()
+            if not obj["spec"].get("service") and not (obj.get("status") or {}).get("conditions"):
+                await store.update(change, Context(LOOPBACK, "", entry.name, "status"))
 
     async def trust(self, data: Mapping[str, str]) -> None:
         """Publish whose certificates this server believes (upstream: controller/clusterauthenticationtrust)."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from apiserver import access, admission, app, auditing, encryption_config
+from apiserver import access, admission, app, auditing, default_objects, encryption_config
 from apiserver.access import Access
 from apiserver.admission.chain import Chain, Plugin
 from apiserver.admission.escalation import EscalationCheck
@@ -43,6 +43,7 @@ from apiserver.storage.compactor import compact_regularly
 from apiserver.storage.encryption import Choose, EncryptedStorage
 from apiserver.storage.errors import StorageError
 from apiserver.storage.interface import Storage
+from apiserver.storage.objects import Selection
 from apiserver.upstream import Kubelets, KubeletTLS
 from machinery.aio.tasks import every
 from machinery.api import errors, kinds
@@ -62,6 +63,7 @@ class Lookups:
     def __init__(self) -> None:
         # Authentication and admission are made before the registry they read.
         self.registry: Registry | None = None
+        self._decoded: dict[Kind, tuple[int, list[Json]]] = {}
 
     def cached(self, kind: Kind, namespace: str, name: str) -> Json | None:
         """The object as cached; None also while there is no cache yet."""
@@ -86,6 +88,17 @@ class Lookups:
         if store is None:
             raise errors.not_found(kind, name)
         return (await store.get(namespace if kind.namespaced else "", name)).decode()
+
+    def all(self, kind: Kind) -> list[Json]:
+        """All objects of a cluster-scoped kind as cached, decoded once per change of any of them; to read only."""
+        store = self._store(kind)
+        if store is None:
+            return []
+        changed, found = self._decoded.get(kind, (-1, []))
+        if changed != store.collection.changed:
+            found = [entry.decode() for entry in store.collection.select(Selection())]
+            self._decoded[kind] = store.collection.changed, found
+        return found
 
     def _store(self, kind: Kind) -> Store | None:
         return self.registry.store_for(kind.group, kind.version, kind.plural) if self.registry else None
@@ -167,6 +180,9 @@ async def _run(prepared: Prepared, registry: Registry, group: asyncio.TaskGroup)
     bootstrap = Bootstrap(registry)
     await bootstrap.namespaces()
     await bootstrap.roles()
+    rows = [*RESOURCES, *reviews.RESOURCES]
+    await bootstrap.defaults(default_objects.objects(config.service_cluster_ip_range, rows))
+    await bootstrap.local_api_services()
     if prepared.trust:
         await bootstrap.trust(prepared.trust)
     application = app.create(create_parts(prepared, registry))

@@ -19,6 +19,10 @@ class Reader(Protocol):
         """The object, or None where there is none."""
         ...
 
+    def all(self, kind: Kind) -> list[Json]:
+        """All objects of a cluster-scoped kind; to read only."""
+        ...
+
 
 class Plugin:
     """One plugin; both phases do nothing by default. Raises StatusError to refuse."""

@@ -1,4 +1,4 @@
-"""Priority: the class of a pod becomes a number. Only the two built-in classes so far; others come with their kind.
+"""Priority: the class of a pod becomes a number, and whether it may preempt others.
 
 Upstream: plugin/pkg/admission/priority/admission.go.
 """
@@ -7,10 +7,9 @@ from typing import Final
 
 from apiserver.admission.attributes import Attributes, Operation
 from apiserver.admission.chain import Plugin, Reader
-from machinery.api import kinds
+from machinery.api import kinds, meta
 from machinery.api.codec import Json
 
-CLASSES: Final = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 _PREEMPTION: Final = "PreemptLowerPriority"
 
 
@@ -28,22 +27,35 @@ class Priority(Plugin):
         if attributes.operation is Operation.UPDATE:
             _carry_over(spec, (attributes.old or {}).get("spec") or {})
             return
-        name = spec.get("priorityClassName") or ""
-        if name and name not in CLASSES:
-            raise attributes.forbidden(f"no PriorityClass with name {name} was found")
-        computed = CLASSES.get(name, 0)
-        if spec.get("priority") not in (None, computed):
+        chosen = await _class_of(spec, attributes, reader)
+        value, policy = chosen.get("value") or 0, chosen.get("preemptionPolicy") or _PREEMPTION
+        if spec.get("priority") not in (None, value):
             raise attributes.forbidden(
                 f"the integer value of priority ({spec['priority']}) must not be provided in pod spec; "
-                f"priority admission controller computed {computed} from the given PriorityClass name"
+                f"priority admission controller computed {value} from the given PriorityClass name"
             )
-        spec["priority"] = computed
-        if spec.get("preemptionPolicy") not in (None, _PREEMPTION):
+        if spec.get("preemptionPolicy") not in (None, policy):
             raise attributes.forbidden(
                 f"the string value of PreemptionPolicy ({spec['preemptionPolicy']}) must not be provided in pod spec; "
-                f"priority admission controller computed {_PREEMPTION} from the given PriorityClass name"
+                f"priority admission controller computed {policy} from the given PriorityClass name"
             )
-        spec["preemptionPolicy"] = _PREEMPTION
+        spec["priority"], spec["preemptionPolicy"] = value, policy
+
+
+async def _class_of(spec: Json, attributes: Attributes, reader: Reader) -> Json:
+    """The class a pod names, or the cluster's default, by which it is named then; none is nothing special."""
+    name = spec.get("priorityClassName") or ""
+    if not name:
+        defaults = [item for item in reader.all(kinds.PRIORITY_CLASSES) if item.get("globalDefault")]
+        if not defaults:
+            return {}
+        chosen = min(defaults, key=lambda item: item.get("value") or 0)
+        spec["priorityClassName"] = meta.name_of(chosen)
+        return chosen
+    found = await reader.get(kinds.PRIORITY_CLASSES, "", name)
+    if found is None:
+        raise attributes.forbidden(f"no PriorityClass with name {name} was found")
+    return found
 
 
 def _carry_over(spec: Json, old: Json) -> None:

@@ -1,21 +1,18 @@
 """Deployments (upstream: pkg/registry/apps/deployment, pkg/apis/apps/v1/defaults.go, pkg/apis/apps/validation)."""
 
-import re
-from typing import Any, Final
+from typing import Final
 
 from apiserver.registry.resource import Column, Resource
 from apiserver.resources.apps.workload import WorkloadStrategy
 from apiserver.resources.columns import AGE, TEMPLATE_COLUMNS, count_of, spec_of, status_of
 from apiserver.resources.core.pods.defaults import fill
-from apiserver.validation import fields
+from apiserver.validation import fields, int_or_percent
 from machinery.api import errors, kinds
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
 _SPEC: Final[Json] = {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}
 _TYPES: Final = ("Recreate", "RollingUpdate")
-_PERCENT: Final = re.compile(r"[0-9]+%")
-_PERCENT_TEXT: Final = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"  # noqa: E501
 
 
 class DeploymentStrategy(WorkloadStrategy):
@@ -76,26 +73,12 @@ def _strategy(strategy: Json, path: str) -> list[FieldError]:
 
 def _rolling_update(rolling: Json, path: str) -> list[FieldError]:
     unavailable, surge = rolling.get("maxUnavailable", 0), rolling.get("maxSurge", 0)
-    found = _count_or_percent(unavailable, f"{path}.maxUnavailable")
-    found += _count_or_percent(surge, f"{path}.maxSurge")
-    if _amount(unavailable) == 0 and _amount(surge) == 0:
+    found = int_or_percent.check(unavailable, f"{path}.maxUnavailable", most=100)
+    found += int_or_percent.check(surge, f"{path}.maxSurge")
+    if int_or_percent.amount(unavailable) == 0 and int_or_percent.amount(surge) == 0:
         text = "may not be 0 when `maxSurge` is 0"
         found.append(errors.invalid_value(f"{path}.maxUnavailable", unavailable, text))
-    if isinstance(unavailable, str) and _amount(unavailable) > 100:
-        found.append(errors.invalid_value(f"{path}.maxUnavailable", unavailable, "must not be greater than 100%"))
     return found
-
-
-def _amount(value: Any) -> int:
-    if isinstance(value, int):
-        return value
-    return int(value[:-1]) if _PERCENT.fullmatch(value) else 0
-
-
-def _count_or_percent(value: Any, path: str) -> list[FieldError]:
-    if isinstance(value, int):
-        return fields.non_negative(value, path)
-    return [] if _PERCENT.fullmatch(value) else [errors.invalid_value(path, value, _PERCENT_TEXT)]
 
 
 def _ready(deployment: Json) -> str:

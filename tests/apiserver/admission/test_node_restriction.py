@@ -21,6 +21,9 @@ class Nothing:
     async def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
         return {"spec": {"nodeName": "n2"}}
 
+    def all(self, kind: Kind) -> list[Json]:
+        return []
+
 
 def _node(name: str = "n1", labels: Json | None = None, **spec: Any) -> Json:
     return {"metadata": {"name": name, "labels": labels or {}}, "spec": spec}

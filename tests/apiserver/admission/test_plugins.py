@@ -14,6 +14,7 @@ from apiserver.admission.priority import Priority
 from apiserver.admission.service_account import MOUNT_PATH, ServiceAccount
 from apiserver.admission.taint_nodes import TaintNodesByCondition
 from apiserver.request import ANONYMOUS
+from apiserver.resources.scheduling.priorityclasses import SYSTEM
 from machinery.aio.clock import RealClock
 from machinery.api import errors, kinds
 from machinery.api.codec import Json
@@ -30,6 +31,17 @@ class Objects:
     async def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
         self.asked += 1
         return self.objects.get((kind.plural, name))
+
+    def all(self, kind: Kind) -> list[Json]:
+        return [obj for (plural, _), obj in self.objects.items() if plural == kind.plural]
+
+
+GOLD: Json = {"metadata": {"name": "gold"}, "value": 500, "preemptionPolicy": "Never", "globalDefault": True}
+
+
+async def test_pods_without_a_class_get_the_clusters_default() -> None:
+    spec = await _mutated(Priority(), _pod(), Objects({("priorityclasses", "gold"): GOLD}))
+    assert (spec["priorityClassName"], spec["priority"], spec["preemptionPolicy"]) == ("gold", 500, "Never")
 
 
 class NoTime(RealClock):
@@ -201,7 +213,10 @@ async def test_a_pod_that_speaks_of_a_lost_node_is_taken_at_its_word(toleration:
 
 @pytest.mark.parametrize(("name", "priority"), [("", 0), ("system-node-critical", 2000001000)])
 async def test_a_class_becomes_a_number(name: str, priority: int) -> None:
-    spec = await _mutated(Priority(), _pod(priorityClassName=name), Objects())
+    classes = {
+        ("priorityclasses", known): {"metadata": {"name": known}, "value": value} for known, value in SYSTEM.items()
+    }
+    spec = await _mutated(Priority(), _pod(priorityClassName=name), Objects(classes))
     assert (spec["priority"], spec["preemptionPolicy"]) == (priority, "PreemptLowerPriority")
 
 

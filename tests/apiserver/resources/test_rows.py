@@ -9,24 +9,66 @@ from machinery.api.schema import schema_of
 
 #: upstream's layout below /registry: a cluster can be handed over to a real kube-apiserver
 KEYS = {
+    "apiservices": "apiregistration.k8s.io/apiservices",
+    "certificatesigningrequests": "certificatesigningrequests",
     "clusterrolebindings": "clusterrolebindings",
     "clusterroles": "clusterroles",
+    "clustertrustbundles": "clustertrustbundles",
     "configmaps": "configmaps",
     "controllerrevisions": "controllerrevisions",
+    "cronjobs": "cronjobs",
+    "csidrivers": "csidrivers",
+    "csinodes": "csinodes",
+    "csistoragecapacities": "csistoragecapacities",
+    "customresourcedefinitions": "apiextensions.k8s.io/customresourcedefinitions",
+    "daemonsets": "daemonsets",
     "deployments": "deployments",
+    "deviceclasses": "deviceclasses",
     "endpoints": "services/endpoints",
     "endpointslices": "endpointslices",
     "events": "events",
+    "flowschemas": "flowschemas",
+    "horizontalpodautoscalers": "horizontalpodautoscalers",
+    "ingressclasses": "ingressclasses",
+    "ingresses": "ingress",
+    "ipaddresses": "ipaddresses",
+    "jobs": "jobs",
     "leases": "leases",
+    "limitranges": "limitranges",
+    "mutatingadmissionpolicies": "mutatingadmissionpolicies",
+    "mutatingadmissionpolicybindings": "mutatingadmissionpolicybindings",
+    "mutatingwebhookconfigurations": "mutatingwebhookconfigurations",
     "namespaces": "namespaces",
+    "networkpolicies": "networkpolicies",
     "nodes": "minions",
+    "persistentvolumeclaims": "persistentvolumeclaims",
+    "persistentvolumes": "persistentvolumes",
+    "poddisruptionbudgets": "poddisruptionbudgets",
     "pods": "pods",
+    "podtemplates": "podtemplates",
+    "priorityclasses": "priorityclasses",
+    "prioritylevelconfigurations": "prioritylevelconfigurations",
     "replicasets": "replicasets",
+    "replicationcontrollers": "controllers",
+    "resourceclaims": "resourceclaims",
+    "resourceclaimtemplates": "resourceclaimtemplates",
+    "resourcequotas": "resourcequotas",
+    "resourceslices": "resourceslices",
     "rolebindings": "rolebindings",
     "roles": "roles",
+    "runtimeclasses": "runtimeclasses",
     "secrets": "secrets",
     "serviceaccounts": "serviceaccounts",
+    "servicecidrs": "servicecidrs",
     "services": "services/specs",
+    "statefulsets": "statefulsets",
+    "storageclasses": "storageclasses",
+    "storageversionmigrations": "storageversionmigrations",
+    "validatingadmissionpolicies": "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings": "validatingadmissionpolicybindings",
+    "validatingwebhookconfigurations": "validatingwebhookconfigurations",
+    "volumeattachments": "volumeattachments",
+    "volumeattributesclasses": "volumeattributesclasses",
 }
 
 each_row = pytest.mark.parametrize("row", RESOURCES, ids=lambda row: row.kind.plural)
@@ -43,16 +85,23 @@ def test_a_key_names_the_namespace_of_namespaced_kinds_only() -> None:
 
 
 def test_no_two_rows_share_a_name() -> None:
-    taken = [name for row in RESOURCES for name in {row.kind.plural, row.kind.singular, *row.short_names}]
+    rows = [row for row in RESOURCES if row.conversion is None]
+    taken = [name for row in rows for name in {row.kind.plural, row.kind.singular, *row.short_names}]
     assert len(taken) == len(set(taken))
 
 
 def test_what_kubectl_get_all_shows() -> None:
     assert {row.kind.plural for row in RESOURCES if "all" in row.categories} == {
+        "cronjobs",
+        "daemonsets",
         "deployments",
+        "horizontalpodautoscalers",
+        "jobs",
         "pods",
         "replicasets",
+        "replicationcontrollers",
         "services",
+        "statefulsets",
     }
 
 
@@ -66,9 +115,10 @@ def test_cells_and_fields_read_an_object_that_has_nothing_yet(row: Resource) -> 
 
 @each_row
 def test_defaults_fill_an_empty_object_with_what_the_schema_knows(row: Resource) -> None:
-    obj = {"apiVersion": row.kind.api_version, "kind": row.kind.kind, "metadata": {"name": "x"}}
+    kind = row.conversion.stored if row.conversion is not None else row.kind
+    obj = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "x"}}
     row.strategy.defaults(obj)
-    decoded = schema_of(row.kind).check(obj)
+    decoded = schema_of(kind).check(obj)
     assert (decoded.unknown, decoded.problem) == ((), "")
 
 

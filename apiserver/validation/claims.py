@@ -1,0 +1,44 @@
+"""What volumes and claims on them share (upstream: pkg/apis/core/validation, pkg/apis/core/v1/helper)."""
+
+from typing import Final
+
+from apiserver.validation import fields
+from machinery.api import errors, quantity
+from machinery.api.errors import FieldError
+
+_MODES: Final = {
+    "ReadWriteOnce": "RWO",
+    "ReadOnlyMany": "ROX",
+    "ReadWriteMany": "RWX",
+    "ReadWriteOncePod": "RWOP",
+}
+_VOLUME_MODES: Final = ("Block", "Filesystem")
+
+
+def access_modes(modes: list[str] | None, path: str) -> list[FieldError]:
+    """At least one, known, and ReadWriteOncePod by itself."""
+    if not modes:
+        return [errors.required(path, "at least 1 access mode is required")]
+    found: list[FieldError] = []
+    for mode in modes:
+        if mode not in _MODES:
+            found.append(errors.not_supported(path, mode, sorted(_MODES)))
+    if "ReadWriteOncePod" in modes and len(modes) > 1:
+        text = "may not use ReadWriteOncePod with other access modes"
+        found.append(errors.forbidden_field(path, text))
+    return found
+
+
+def short_modes(modes: list[str] | None) -> str:
+    """`RWO,ROX`, in upstream's order."""
+    return ",".join(short for mode, short in _MODES.items() if mode in (modes or ()))
+
+
+def positive(amount: str, path: str) -> list[FieldError]:
+    """More than nothing."""
+    return [] if quantity.parse(amount) > 0 else [errors.invalid_value(path, amount, "must be greater than zero")]
+
+
+def volume_mode(mode: str | None, path: str) -> list[FieldError]:
+    """A file system or a device."""
+    return fields.one_of(mode, _VOLUME_MODES, path)
