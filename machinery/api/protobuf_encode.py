@@ -111,7 +111,9 @@ _SCALARS: Final[Mapping[str, tuple[int, Write]]] = {
 # messages whose JSON is no object of their fields
 
 
-def _time(value: str) -> bytes:
+def _time(value: str | None) -> bytes:
+    if value is None:  # in a map, where even Go's zero time is null
+        return b""
     moment = times.parse(value)
     seconds, nanoseconds = int(moment.replace(microsecond=0).timestamp()), moment.microsecond * 1000
     return b"\x08" + _varint(seconds) + (b"\x10" + _varint(nanoseconds) if nanoseconds else b"")
