@@ -17,6 +17,7 @@ from apiserver.resources.apps.controllerrevisions import CONTROLLER_REVISIONS
 from apiserver.resources.apps.daemonsets import DAEMON_SETS
 from apiserver.resources.apps.deployments import DEPLOYMENTS
 from apiserver.resources.apps.replicasets import REPLICA_SETS
+from apiserver.resources.apps.replicationcontrollers import REPLICATION_CONTROLLERS
 from apiserver.resources.apps.statefulsets import STATEFUL_SETS
 from apiserver.resources.autoscaling.horizontalpodautoscalers import (
     HORIZONTAL_POD_AUTOSCALERS,
@@ -37,7 +38,6 @@ from apiserver.resources.core.persistentvolumeclaims import PERSISTENT_VOLUME_CL
 from apiserver.resources.core.persistentvolumes import PERSISTENT_VOLUMES
 from apiserver.resources.core.pods import PODS
 from apiserver.resources.core.podtemplates import POD_TEMPLATES
-from apiserver.resources.core.replicationcontrollers import REPLICATION_CONTROLLERS
 from apiserver.resources.core.resourcequotas import RESOURCE_QUOTAS
 from apiserver.resources.core.secrets import SECRETS
 from apiserver.resources.core.serviceaccounts import SERVICE_ACCOUNTS

@@ -1,4 +1,7 @@
-"""ReplicationControllers (upstream: pkg/registry/core/replicationcontroller, pkg/apis/core/validation)."""
+"""ReplicationControllers: of the core group, and here because a ReplicaSet is what they are.
+
+Upstream: pkg/registry/core/replicationcontroller, pkg/apis/core/validation.
+"""
 
 from typing import Any, Final
 
