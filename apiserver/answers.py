@@ -11,6 +11,7 @@ from apiserver import compression
 from apiserver.filters import exchange
 from apiserver.filters.exchange import Scope, Send
 from apiserver.filters.request_info import is_long_running
+from apiserver.handlers import negotiation
 from apiserver.protocol import ChunkWriter, Connection
 from apiserver.request import Answer, Response, StreamResponse
 from machinery.api import codec
@@ -40,7 +41,10 @@ async def write_status(scope: Scope, send: Send, error: StatusError) -> None:
     if cycle is not None and cycle.response_started:
         cycle.transport.abort()
         return
-    await write(scope, send, status_response(error), ())
+    answer, trip = status_response(error), exchange.of(scope)
+    if negotiation.is_pretty(trip.headers.get("user-agent", ""), trip.param("pretty")):
+        answer = replace(answer, body=codec.indented(answer.body))
+    await write(scope, send, answer, ())
 
 
 async def write(scope: Scope, send: Send, answer: Answer, warnings: Iterable[str]) -> None:

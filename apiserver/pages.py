@@ -43,7 +43,7 @@ def create(pages: Pages) -> FastAPI:
     @app.get("/version")
     @app.get("/version/")
     async def version() -> Response:
-        return _json(version_info())
+        return _for_people(version_info())
 
     @app.get("/metrics")
     async def all_metrics() -> Response:
@@ -84,7 +84,7 @@ def _add_discovery(app: FastAPI, pages: Pages) -> None:
     @app.get("/")
     async def root() -> Response:
         others = ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
-        return _json({"paths": sorted([*discovery.paths(), *others, *pages.extra_paths])})
+        return _for_people({"paths": sorted([*discovery.paths(), *others, *pages.extra_paths])})
 
     @app.get("/api")
     async def core(request: Request) -> Response:
@@ -187,6 +187,11 @@ def _found(document: Json | None) -> Response:
 
 def _json(document: Json) -> Response:
     return Response(codec.dumps(document), media_type="application/json")
+
+
+def _for_people(document: Json) -> Response:
+    """What upstream always indents."""
+    return Response(codec.indented(codec.dumps(document)), media_type="application/json")
 
 
 def _text(status: int, text: str) -> Response:

@@ -11,6 +11,9 @@ JSON: Final = "application/json"
 YAML: Final = "application/yaml"
 PROTOBUF: Final = "application/vnd.kubernetes.protobuf"
 _SERVED: Final = (JSON, YAML, PROTOBUF)
+#: browsers and command line tools
+_PEOPLE: Final = ("curl", "Wget", "Mozilla/5.0")
+_TRUE: Final = frozenset(("1", "t", "T", "true", "True", "TRUE"))
 _LONGEST_ACCEPT: Final = 4096  # characters that are looked at, and kept
 _META_VERSIONS: Final = ("v1", "v1beta1")
 
@@ -103,6 +106,11 @@ def _form(parameters: dict[str, str]) -> Form | None:
     if parameters.get("g") != "meta.k8s.io" or parameters.get("v") not in _META_VERSIONS:
         return None
     return next((form for form in Form if form.value == wanted), None)
+
+
+def is_pretty(agent: str, pretty: str) -> bool:
+    """Whether JSON is to be indented: where the query says so, else for people's tools (upstream: isPrettyPrint)."""
+    return pretty in _TRUE if pretty else agent.startswith(_PEOPLE)
 
 
 def content_type(value: str, supported: tuple[str, ...]) -> str:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
 import yaml
 
 from apiserver.handlers import negotiation, table
@@ -18,13 +17,10 @@ from apiserver.storage.objects import Entry, encode, entry_of_own
 from machinery.api import codec, errors, protobuf_encode
 from machinery.api.codec import Json
 
-_TRUE: Final = frozenset(("1", "t", "T", "true", "True", "TRUE"))
 #: objects per chunk of a list, with a breath for other requests between two of them
 CHUNK: Final = 50
 
 
-#: browsers and command line tools are shown indented JSON (upstream: negotiation.isPrettyPrint)
-_PEOPLE: Final = ("curl", "Wget", "Mozilla/5.0")
 _PARTIAL: Final = "PartialObjectMetadata"
 
 
@@ -102,14 +98,12 @@ def view(request: Request, resource: Resource, *, watch: bool = False) -> View:
     if accepted.media_type == negotiation.PROTOBUF:
         known = protobuf_encode.knows(resource.kind.api_version, resource.kind.kind)
         accepted = negotiation.negotiate(accept, watch=watch, protobuf=known)
-    pretty = request.headers.get("user-agent", "").startswith(_PEOPLE) and not watch
+    agent = request.headers.get("user-agent", "")
     if not request.query:
-        return View(resource, accepted, pretty=pretty)
+        return View(resource, accepted, pretty=negotiation.is_pretty(agent, "") and not watch)
     include = request.param("includeObject") if accepted.form is Form.TABLE else ""
     table.check_include(include)
-    if asked := request.param("pretty"):
-        pretty = asked in _TRUE
-    return View(resource, accepted, include, pretty)
+    return View(resource, accepted, include, negotiation.is_pretty(agent, request.param("pretty")) and not watch)
 
 
 def object_answer(request: Request, resource: Resource, entry: Entry, status: int = 200) -> Answer:
@@ -133,7 +127,7 @@ def encoded(shown: View, body: bytes, status: int = 200) -> Response:
     if shown.accepted.media_type == negotiation.YAML:
         return Response(status, _as_yaml(body), negotiation.YAML)
     if shown.pretty and not shown.is_protobuf:
-        body = orjson.dumps(codec.loads(body), option=orjson.OPT_INDENT_2)
+        body = codec.indented(body)
     return Response(status, body, shown.accepted.media_type)
 
 
@@ -181,7 +175,7 @@ async def _indented(shown: View, metadata: Json, entries: list[Entry]) -> AsyncI
 
 
 def _indent(raw: bytes, depth: int) -> bytes:
-    return orjson.dumps(codec.loads(raw), option=orjson.OPT_INDENT_2).replace(b"\n", b"\n" + b" " * depth)
+    return codec.indented(raw).replace(b"\n", b"\n" + b" " * depth)
 
 
 async def _in_yaml(shown: View, metadata: Json, entries: list[Entry]) -> AsyncIterator[bytes]:

@@ -21,3 +21,8 @@ def copy_of(obj: Json) -> Json:
     """A deep copy by way of bytes: seven times cheaper than copy.deepcopy, and nothing but JSON gets through."""
     copied: Json = orjson.loads(orjson.dumps(obj))
     return copied
+
+
+def indented(raw: bytes) -> bytes:
+    """The same JSON for people."""
+    return orjson.dumps(orjson.loads(raw), option=orjson.OPT_INDENT_2)
