@@ -11,7 +11,7 @@ from apiserver.registry.store import Change, Store
 from apiserver.request import Answer, Request, Response
 from apiserver.resources.apps.scale import apply_scale, check_scale, scale_of
 from apiserver.storage.objects import Entry
-from machinery.api import codec, errors, meta
+from machinery.api import codec, errors, meta, protobuf_encode
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
 
@@ -95,4 +95,5 @@ def _scaled(obj: Json, scale: Json) -> Json:
 
 
 def _answer(request: Request, resource: Resource, entry: Entry) -> Response:
-    return rendering.encoded(rendering.view(request, resource), codec.dumps(scale_of(entry.decode())))
+    shown, scale = rendering.view(request, resource), scale_of(entry.decode())
+    return rendering.encoded(shown, protobuf_encode.encode(scale) if shown.is_protobuf else codec.dumps(scale))

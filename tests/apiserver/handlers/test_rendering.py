@@ -30,6 +30,15 @@ async def test_an_object_in_protobuf_is_its_json(api: Caller) -> None:
     assert protobuf.decode(created.raw) == (await api("GET", f"{MAPS}/x")).json
 
 
+async def test_a_scale_in_protobuf_is_its_json(api: Caller) -> None:
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    spec = {"replicas": 3, "selector": {"matchLabels": {"a": "b"}}, "template": template}
+    deployments = "/apis/apps/v1/namespaces/a/deployments"
+    await api("POST", deployments, {"metadata": {"name": "web"}, "spec": spec})
+    answer = await api("GET", f"{deployments}/web/scale", None, PROTOBUF)
+    assert protobuf.decode(answer.raw)["spec"] == {"replicas": 3}
+
+
 async def test_a_list_in_protobuf_has_all_its_items(api: Caller) -> None:
     for number in range(rendering.CHUNK + 3):
         await api("POST", MAPS, _map(f"x-{number:03}", k="v"))
