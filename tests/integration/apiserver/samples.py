@@ -34,6 +34,7 @@ _POD_SPEC: Final[Json] = {
 _LABELS: Final[Json] = {"app": "web"}
 _TEMPLATE: Final[Json] = {"metadata": {"labels": _LABELS}, "spec": _POD_SPEC}
 _WORKLOAD: Final[Json] = {"replicas": 2, "selector": {"matchLabels": _LABELS}, "template": _TEMPLATE}
+_JOB: Final[Json] = {"spec": _POD_SPEC | {"restartPolicy": "Never"}}
 
 #: by path of the collection
 SAMPLES: Final[dict[str, Json]] = {
@@ -73,5 +74,114 @@ SAMPLES: Final[dict[str, Json]] = {
         "addressType": "IPv4",
         "endpoints": [{"addresses": ["10.1.2.3"], "conditions": {"ready": True}}],
         "ports": [{"name": "http", "port": 80, "protocol": "TCP"}],
+    },
+    "/api/v1/namespaces/default/replicationcontrollers": {
+        "spec": {"replicas": 1, "selector": _LABELS, "template": _TEMPLATE},
+    },
+    "/api/v1/namespaces/default/persistentvolumeclaims": {
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "volumeMode": "Block"}
+    },
+    "/api/v1/persistentvolumes": {
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "hostPath": {"path": "/x"},
+            "nodeAffinity": {
+                "required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]}
+            },
+        }
+    },
+    "/api/v1/namespaces/default/resourcequotas": {
+        "spec": {"hard": {"pods": "10", "requests.cpu": "1"}, "scopes": ["NotTerminating"]}
+    },
+    "/api/v1/namespaces/default/limitranges": {
+        "spec": {"limits": [{"type": "Container", "max": {"cpu": "1"}, "default": {"cpu": "1"}}]}
+    },
+    "/apis/apps/v1/namespaces/default/statefulsets": {"spec": _WORKLOAD | {"serviceName": "web"}},
+    "/apis/apps/v1/namespaces/default/daemonsets": {
+        "spec": {"selector": {"matchLabels": _LABELS}, "template": _TEMPLATE, "updateStrategy": {"type": "OnDelete"}}
+    },
+    "/apis/batch/v1/namespaces/default/jobs": {"spec": {"completions": 2, "backoffLimit": 1, "template": _JOB}},
+    "/apis/batch/v1/namespaces/default/cronjobs": {
+        "spec": {"schedule": "*/5 * * * *", "timeZone": "Etc/UTC", "jobTemplate": {"spec": {"template": _JOB}}}
+    },
+    "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers": {
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x"},
+            "maxReplicas": 3,
+            "metrics": [
+                {
+                    "type": "Resource",
+                    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}},
+                }
+            ],
+            "behavior": {"scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 5}]}},
+        }
+    },
+    "/apis/policy/v1/namespaces/default/poddisruptionbudgets": {
+        "spec": {"minAvailable": "50%", "selector": {"matchLabels": _LABELS}}
+    },
+    "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies": {
+        "spec": {
+            "podSelector": {},
+            "policyTypes": ["Ingress"],
+            "ingress": [
+                {"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}], "ports": [{"port": 80}]}
+            ],
+        }
+    },
+    "/apis/networking.k8s.io/v1/namespaces/default/ingresses": {
+        "spec": {
+            "rules": [
+                {
+                    "host": "x.test",
+                    "http": {
+                        "paths": [
+                            {
+                                "path": "/",
+                                "pathType": "Prefix",
+                                "backend": {"service": {"name": "x", "port": {"number": 80}}},
+                            }
+                        ]
+                    },
+                }
+            ],
+            "tls": [{"hosts": ["x.test"], "secretName": "x"}],
+        }
+    },
+    "/apis/storage.k8s.io/v1/storageclasses": {
+        "provisioner": "x.test/y",
+        "allowedTopologies": [{"matchLabelExpressions": [{"key": "a", "values": ["b"]}]}],
+    },
+    "/apis/scheduling.k8s.io/v1/priorityclasses": {"value": 10, "preemptionPolicy": "Never"},
+    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations": {
+        "webhooks": [
+            {
+                "name": "a.x.test",
+                "clientConfig": {"url": "https://x.test/"},
+                "rules": [
+                    {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["nothings"]}
+                ],
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+                "failurePolicy": "Ignore",
+            }
+        ]
+    },
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies": {
+        "spec": {
+            "matchConstraints": {
+                "resourceRules": [
+                    {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["nothings"]}
+                ]
+            },
+            "validations": [{"expression": "true", "message": "m"}],
+        }
+    },
+    "/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations": {
+        "spec": {"type": "Limited", "limited": {"nominalConcurrencyShares": 5, "limitResponse": {"type": "Reject"}}}
+    },
+    "/apis/resource.k8s.io/v1/deviceclasses": {
+        "spec": {"selectors": [{"cel": {"expression": "device.driver == 'x.test'"}}]}
     },
 }
