@@ -258,7 +258,16 @@ def selection(request: Request, resource: Resource) -> Selection:
     return Selection(info.namespace if resource.kind.namespaced else "", name or "", labels, fields)
 
 
+#: kinds whose refusals have words of their own (upstream: pkg/apis/batch/v1, apps/v1: conversion.go)
+_FIELD_TEXTS: Final = {
+    ("batch", "jobs"): 'field label "{}" not supported for batchv1.Job',
+    ("apps", "statefulsets"): "field label not supported for appsv1.StatefulSet: {}",
+}
+
+
 def _unsupported_field(resource: Resource, path: str) -> str:
+    if text := _FIELD_TEXTS.get((resource.kind.group, resource.kind.plural)):
+        return text.format(path)
     if resource.fields:
         return f"field label not supported: {path}"
     return f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'

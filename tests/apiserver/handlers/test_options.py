@@ -7,6 +7,9 @@ import pytest
 from apiserver.handlers import options
 from apiserver.handlers.options import Token, WriteOptions
 from apiserver.registry.deletion import DeleteOptions
+from apiserver.registry.resource import Resource
+from apiserver.resources.apps.statefulsets import STATEFUL_SETS
+from apiserver.resources.batch.jobs import JOBS
 from apiserver.resources.core.configmaps import CONFIG_MAPS
 from apiserver.resources.core.pods import PODS
 from apiserver.storage.listing import Match, Query
@@ -187,3 +190,18 @@ def test_what_a_delete_cannot_ask_for(body: Json, text: str) -> None:
 def test_a_token_survives_the_trip() -> None:
     token = Token(123, "a/web\0")
     assert Token.decode(token.encode()) == token
+
+
+@pytest.mark.parametrize(
+    ("resource", "text"),
+    [
+        (PODS, "field label not supported: x.y"),
+        (CONFIG_MAPS, '"x.y" is not a known field selector: only "metadata.name", "metadata.namespace"'),
+        (JOBS, 'field label "x.y" not supported for batchv1.Job'),
+        (STATEFUL_SETS, "field label not supported for appsv1.StatefulSet: x.y"),
+    ],
+)
+def test_a_field_that_cannot_be_selected_is_refused_in_the_kinds_words(resource: Resource, text: str) -> None:
+    with pytest.raises(errors.BadRequest) as refusal:
+        options.list_query(request("GET", f"/x/namespaces/a/{resource.kind.plural}?fieldSelector=x.y%3D1"), resource)
+    assert refusal.value.message == text
