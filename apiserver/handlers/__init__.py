@@ -63,7 +63,8 @@ def check_route(method: str, info: RequestInfo, resource: Resource) -> None:
         raise errors.NotFound("the server could not find the requested resource", {})
     if not info.name and namespaced and not in_namespace and info.verb not in _EVERYWHERE:
         raise _not_allowed()  # above all: nobody deletes the pods of all namespaces by leaving one out
-    if method not in (_OBJECT_METHODS if info.name else _COLLECTION_METHODS):
+    methods = _OBJECT_METHODS if info.name else _COLLECTION_METHODS
+    if method not in methods or (info.verb == "watch" and method != "GET"):
         raise _not_allowed()
 
 

@@ -31,6 +31,7 @@ _POD = "/api/v1/namespaces/a/pods/x"
         pytest.param(NAMESPACES, "DELETE", "/api/v1/namespaces/a", None, id="a-namespace"),
         pytest.param(NAMESPACES, "PUT", "/api/v1/namespaces/a/finalize", None, id="finalize"),
         pytest.param(PODS, "GET", "/api/v1/watch/namespaces/a/pods/x", None, id="the-old-watch"),
+        pytest.param(PODS, "DELETE", "/api/v1/watch/namespaces/a/pods", errors.MethodNotSupported, id="delete-a-watch"),
     ],
 )
 def test_paths_have_the_methods_upstream_has(
