@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator
 
+from kubectl.describe import limits
 from kubectl.describe.surroundings import Describer, Surroundings
 from kubectl.describe.text import NONE, events, head, moment
 from machinery.api.codec import Json
@@ -34,7 +35,7 @@ def secret(found: Surroundings) -> Iterator[str]:
 
 
 def namespace(found: Surroundings) -> Iterator[str]:
-    """With its conditions; there are no quotas or limit ranges here yet."""
+    """With its conditions, and what may be used in it."""
     obj = found.object
     status: Json = obj.get("status") or {}
     yield from head(obj, namespaced=False)
@@ -46,6 +47,7 @@ def namespace(found: Surroundings) -> Iterator[str]:
         for one in status["conditions"]:
             words = f"{one.get('reason', '')}\t{one.get('message', '')}"
             yield f"  {one.get('type')}\t{one.get('status')}\t{moment(one.get('lastTransitionTime'))}\t{words}"
+    yield from limits.of_namespace(found)
 
 
 def service_account(found: Surroundings) -> Iterator[str]:
@@ -62,5 +64,5 @@ def service_account(found: Surroundings) -> Iterator[str]:
 
 CONFIG_MAP = Describer(config_map)
 SECRET = Describer(secret, has_events=False)
-NAMESPACE = Describer(namespace, has_events=False)
+NAMESPACE = Describer(namespace, needs=limits.needs_of_namespace, has_events=False)
 SERVICE_ACCOUNT = Describer(service_account)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kubectl.describe import generic, nodes, pods, rbac, services, simple, workloads
+from kubectl.describe import generic, limits, nodes, pods, rbac, services, simple, workloads
 from kubectl.describe.surroundings import Describer
 from machinery.api.kinds import Kind
 
@@ -16,6 +16,8 @@ DESCRIBERS: Final[dict[tuple[str, str], Describer]] = {
     ("", "Secret"): simple.SECRET,
     ("", "Namespace"): simple.NAMESPACE,
     ("", "ServiceAccount"): simple.SERVICE_ACCOUNT,
+    ("", "ResourceQuota"): limits.RESOURCE_QUOTA,
+    ("", "LimitRange"): limits.LIMIT_RANGE,
     ("apps", "Deployment"): workloads.DEPLOYMENT,
     ("apps", "ReplicaSet"): workloads.REPLICA_SET,
     ("apps", "DaemonSet"): workloads.DAEMON_SET,

@@ -23,6 +23,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiserverProces
             status = (MANIFESTS / f"{name}-status.json").read_text()
             patch = ("--subresource=status", "--type=merge", "-p", status)
             running.kubectl("patch", name, f"{name}-1", *patch).ok()
+        used = '{"status": {"hard": {"pods": "4", "limits.cpu": "2"}, "used": {"pods": "3"}}}'
+        patch = ("--subresource=status", "--type=merge", "-p", used)
+        running.kubectl("patch", "quota", "few", "-n", "limited", *patch).ok()
         uid = running.kubectl("get", "pod", "pod-1", "-o", "jsonpath={.metadata.uid}").ok()
         events = (MANIFESTS / "events.yaml").read_text().replace("UID", uid)
         running.kubectl("create", "-f", "-", stdin=events).ok()

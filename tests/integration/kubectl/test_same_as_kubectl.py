@@ -60,6 +60,10 @@ describe svc web
 describe cm conf
 describe secret sec
 describe ns default
+describe ns limited
+describe quota -n limited
+describe limits sizes -n limited
+get quota,limits -n limited
 describe sa default
 describe endpointslice web-1
 describe lease node-1 -n kube-node-lease
