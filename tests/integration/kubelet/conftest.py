@@ -1,11 +1,20 @@
 """One containerd for all kubelet tests; every test in the node's network namespace."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.integration.kubelet.machine import Machine, network_namespace
 from tests.integration.kubelet.node import Node, running_node
+
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These tests come last: gRPC's threads, born in the node's network namespace, stay in it and outlive the test, and
+    would look there for every etcd that another test starts."""
+    items.sort(key=lambda item: item.path.is_relative_to(_HERE))
 
 
 @pytest.fixture(scope="session")
