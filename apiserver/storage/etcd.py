@@ -2,8 +2,8 @@
 
 Theory of operation
 -------------------
-Messages and stubs are aetcd's generated ones, the transport is grpc.aio; aetcd's own client is not used, since it
-has no TLS, ignores limits and revisions of a range, drops progress responses and does not reconnect.
+Messages are aetcd's generated ones, the transport is our own (`http2`); aetcd's client is not used, since it has no
+TLS, ignores limits and revisions of a range, drops progress responses and does not reconnect.
 
 Writes. Every write is a transaction guarded by the key's mod revision, so it either replaces exactly what the
 caller saw or answers with what is there instead. When a connection breaks between request and reply, nobody knows
@@ -37,12 +37,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, TypeVar
 
-import grpc
-import grpc.aio
 from aetcd import rpc
 
 from apiserver.storage import keys
-from apiserver.storage.channels import Channels, Endpoints, Member, translated
+from apiserver.storage.channels import COMPACT, LEASE_GRANT, RANGE, TXN, WATCH, Channels, Endpoints, Method, translated
 from apiserver.storage.errors import (
     Compacted,
     FutureRevision,
@@ -53,6 +51,7 @@ from apiserver.storage.errors import (
     StorageError,
     Unavailable,
 )
+from apiserver.storage.http2 import Broken, Call, CallError
 from apiserver.storage.interface import Change, Changes, KeyValue, Page
 from apiserver.storage.leases import Leases
 from machinery.aio.backoff import Backoff
@@ -65,8 +64,6 @@ T = TypeVar("T")
 ATTEMPT_SECONDS: Final = 5.0
 PAGE_SECONDS: Final = 30.0  # of a range, which may be hundreds of megabytes
 OPERATION_SECONDS: Final = 10.0
-#: a member cut off from the others ends our watch instead of keeping silent
-_HAS_LEADER: Final = (("hasleader", "true"),)
 
 
 class Etcd:
@@ -85,7 +82,7 @@ class Etcd:
     async def get(self, key: str) -> KeyValue | None:
         """The newest value of a key (a linearizable read), or None."""
         request = rpc.RangeRequest(key=key.encode())
-        reply = await self._repeat(lambda: self._attempt(lambda member: member.kv.Range, request))
+        reply = await self._repeat(lambda: self._attempt(RANGE, request))
         return _key_value(reply.kvs[0]) if reply.kvs else None
 
     async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
@@ -97,7 +94,7 @@ class Etcd:
             revision=revision,
         )
         try:
-            reply = await self._repeat(lambda: self._attempt(lambda member: member.kv.Range, request, PAGE_SECONDS))
+            reply = await self._repeat(lambda: self._attempt(RANGE, request, PAGE_SECONDS))
         except FutureRevision as problem:
             raise FutureRevision(revision, await self.current_revision()) from problem
         items = [_key_value(item) for item in reply.kvs]
@@ -132,7 +129,7 @@ class Etcd:
     async def _read_revision(self) -> int:
         # count_only over a key that does not exist: nothing is read, but the reply's header is linearizable.
         request = rpc.RangeRequest(key=b"/registry", count_only=True)
-        reply = await self._repeat(lambda: self._attempt(lambda member: member.kv.Range, request))
+        reply = await self._repeat(lambda: self._attempt(RANGE, request))
         revision: int = reply.header.revision
         return revision
 
@@ -194,7 +191,7 @@ class Etcd:
             nonlocal uncertain
             request = rpc.TxnRequest(compare=[guard], success=[await operation()], failure=[look])
             try:
-                return await self._attempt(lambda member: member.kv.Txn, request)
+                return await self._attempt(TXN, request)
             except Unavailable as problem:
                 uncertain = uncertain or problem.sent
                 raise
@@ -204,7 +201,7 @@ class Etcd:
 
     async def _grant(self, ttl_seconds: int) -> int:
         request = rpc.LeaseGrantRequest(TTL=ttl_seconds)
-        reply = await self._repeat(lambda: self._attempt(lambda member: member.lease.LeaseGrant, request))
+        reply = await self._repeat(lambda: self._attempt(LEASE_GRANT, request))
         lease: int = reply.ID
         return lease
 
@@ -217,7 +214,7 @@ class Etcd:
         put = rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=str(revision).encode()))
         look = rpc.RequestOp(request_range=rpc.RangeRequest(key=key))
         request = rpc.TxnRequest(compare=[guard], success=[put], failure=[look])
-        reply = await self._attempt(lambda member: member.kv.Txn, request)
+        reply = await self._attempt(TXN, request)
         if reply.succeeded:
             return True, reply.header.revision, version + 1, revision
         found = reply.responses[0].response_range.kvs
@@ -228,7 +225,7 @@ class Etcd:
     async def compact(self, revision: int) -> None:
         """Forget what was before `revision`; compacted already is success."""
         try:
-            await self._attempt(lambda member: member.kv.Compact, rpc.CompactionRequest(revision=revision))
+            await self._attempt(COMPACT, rpc.CompactionRequest(revision=revision))
         except Compacted:
             logger.debug("revision %d was compacted by somebody else", revision)
 
@@ -263,27 +260,26 @@ class Etcd:
             progress_notify=True,
             fragment=True,
         )
-        call = member.watch.Watch(metadata=_HAS_LEADER)
+        call: Call | None = None
         try:
-            await call.write(rpc.WatchRequest(create_request=create))
+            call = await member.stream(WATCH)
+            call.send(rpc.WatchRequest(create_request=create).SerializeToString())
             async for changes in _assembled(call):
                 yield changes
-        except grpc.aio.AioRpcError as problem:
+        except (CallError, Broken) as problem:
             self._channels.failed(member)
             raise translated(problem) from problem
-        except (asyncio.InvalidStateError, grpc.aio.UsageError) as problem:  # a write on a stream that broke meanwhile
-            self._channels.failed(member)
-            raise Unavailable(str(problem)) from problem
         finally:
-            call.cancel()
+            if call is not None:
+                call.cancel()
 
     # how requests are made
 
-    async def _attempt(self, method: Callable[[Member], Any], request: Any, seconds: float | None = None) -> Any:
+    async def _attempt(self, method: Method[Any], request: Any, seconds: float | None = None) -> Any:
         member = self._channels.member()
         try:
-            reply = await method(member)(request, timeout=seconds or ATTEMPT_SECONDS)
-        except grpc.aio.AioRpcError as problem:
+            reply = await member.unary(method, request.SerializeToString(), seconds or ATTEMPT_SECONDS)
+        except (CallError, Broken) as problem:
             error = translated(problem)
             if isinstance(error, Unavailable):
                 self._channels.failed(member)
@@ -344,10 +340,11 @@ def _current(reply: Any) -> KeyValue | None:
     return _key_value(found[0]) if found else None
 
 
-async def _assembled(call: Any) -> AsyncIterator[Changes]:
+async def _assembled(call: Call) -> AsyncIterator[Changes]:
     """The stream's replies as Changes: fragments joined, other replies left out; raises Compacted, Unavailable."""
     events: list[Any] = []
-    async for reply in call:
+    while True:
+        reply = WATCH.parse(await call.next())
         if reply.canceled:
             raise _cancelled(reply)
         events += reply.events
@@ -357,7 +354,6 @@ async def _assembled(call: Any) -> AsyncIterator[Changes]:
         changes = Changes(revision, [_change(event) for event in events])
         events = []
         yield changes
-    raise Unavailable("etcd closed the watch")
 
 
 def _cancelled(reply: Any) -> StorageError:

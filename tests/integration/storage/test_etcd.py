@@ -56,7 +56,8 @@ async def test_writers_over_a_restart_lose_no_acknowledged_write(etcd: Etcd, etc
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         for writer in range(10):
             group.create_task(write(writer))
-        await asyncio.sleep(0.05)
+        while len(acknowledged) < 10:
+            await asyncio.sleep(0.005)
         await asyncio.to_thread(etcd_process.restart)
     page = await etcd.range("/registry/a/")
     assert {item.key: int(item.value) for item in page.items} == acknowledged
