@@ -8,6 +8,7 @@ lastappliedupdater.go; apiserver/pkg/endpoints/handlers/fieldmanager/equality.go
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -17,7 +18,7 @@ from machinery.aio.clock import REAL, Clock
 from machinery.api import apply, codec, errors, field_set, meta, times, typed
 from machinery.api.apply import Applying, Conflict, Conflicts, Manager, Managers, Owned, Typing, View
 from machinery.api.codec import Json
-from machinery.api.field_set import LEAF, FieldSet
+from machinery.api.field_set import EMPTY, LEAF, FieldSet
 from machinery.api.kinds import Kind
 from machinery.api.schema import schema_of
 from machinery.api.typed import Node
@@ -32,28 +33,25 @@ _MOST_UPDATERS: Final = 10
 _OLD_UPDATES: Final = "ancient-changes"
 _BEFORE_FIRST: Final = "before-first-apply"
 _KUBECTL: Final = "kubectl"
+_REMEMBERED: Final = 128  # new objects of each kind
+_LARGEST_REMEMBERED: Final = 1 << 14  # bytes of one
 _RESET: Final[tuple[list[Json], ...]] = ([{}],)  # what a client sends who wants nobody to own anything
 #: the server's own, whoever writes
+_STRIPPED_NAMES: Final = (
+    "name",
+    "namespace",
+    "creationTimestamp",
+    "selfLink",
+    "uid",
+    "clusterName",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+)
 _STRIPPED: Final[FieldSet] = {
     "f:apiVersion": LEAF,
     "f:kind": LEAF,
-    "f:metadata": {
-        ".": LEAF,
-        **{
-            f"f:{name}": LEAF
-            for name in (
-                "name",
-                "namespace",
-                "creationTimestamp",
-                "selfLink",
-                "uid",
-                "clusterName",
-                "generation",
-                "managedFields",
-                "resourceVersion",
-            )
-        },
-    },
+    "f:metadata": {".": LEAF, **{f"f:{name}": LEAF for name in _STRIPPED_NAMES}},
 }
 
 
@@ -82,6 +80,7 @@ class FieldManager:
         self._properties = frozenset(schema_of(resource.kind).shape.properties)
         self._node = _node(resource.kind)
         self._views = dict(_other_versions(resource))
+        self._fields_of_new = lru_cache(_REMEMBERED)(self._fields_in)
 
     def update(self, obj: Json, old: Json | None, writer: Writer) -> None:
         """Bring `obj`'s managedFields up to date with the change from `old`, in place.
@@ -94,7 +93,7 @@ class FieldManager:
         try:
             managers = self._managers(sent, before, writer)
             if not managers and (old is None or not meta.uid_of(old)):
-                managers = self._updated({}, obj, managers, writer)
+                managers = self._first(obj, writer)
             elif managers:
                 managers = self._updated(_without_entries(old or {}), obj, managers, writer)
         except ValueError as problem:
@@ -140,8 +139,28 @@ class FieldManager:
             managers = {}
         return managers or _decoded(before)
 
+    def _first(self, obj: Json, writer: Writer) -> Managers:
+        """Of a new object: all that can be owned. The same come again and again but for their names (replicas)."""
+        if "spec" not in obj or writer.subresource:
+            return self._updated({}, obj, {}, writer)
+        seen = {name: value for name, value in obj.items() if name != "status"}
+        seen["metadata"] = {name: value for name, value in obj["metadata"].items() if name not in _STRIPPED_NAMES}
+        raw = codec.dumps(seen)
+        if len(raw) > _LARGEST_REMEMBERED:
+            return self._updated({}, obj, {}, writer)
+        fields = self._fields_of_new(raw)
+        return {self._updater(writer): Owned(fields, self._kind.api_version, self._now())} if fields else {}
+
+    def _fields_in(self, raw: bytes) -> FieldSet:
+        """What somebody owns who creates this object."""
+        managers = self._updated({}, codec.loads(raw), {}, Writer(""))
+        return next(iter(managers.values())).fields if managers else EMPTY
+
+    def _updater(self, writer: Writer) -> Manager:
+        return Manager(writer.name or "unknown", _UPDATE, self._kind.api_version, writer.subresource)
+
     def _updated(self, old: Json, new: Json, managers: Managers, writer: Writer) -> Managers:
-        who = Manager(writer.name or "unknown", _UPDATE, self._kind.api_version, writer.subresource)
+        who = self._updater(writer)
         typing = self._typing(writer.subresource)
         changed = apply.track_update(typing, old, new, managers, who, self._now())
         return _capped(_stripped(changed, who))

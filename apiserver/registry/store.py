@@ -201,7 +201,8 @@ class Store:
             if await self._storage.get(key) is not None:
                 raise storage_errors.KeyExists(key)
             return entry_of_own(context.namespace, context.name, raw, 0)
-        revision = await self._storage.create(key, raw, ttl_seconds=self.resource.ttl_seconds)
+        with self.collection.writing(key, raw, obj):
+            revision = await self._storage.create(key, raw, ttl_seconds=self.resource.ttl_seconds)
         return entry_of_own(context.namespace, context.name, raw, revision)
 
     async def _say_if_being_deleted(self, context: Context) -> None:
@@ -318,7 +319,8 @@ class Store:
             return entry_of_own(entry.namespace, entry.name, raw, entry.revision)
         key, ttl = self._key(context), self.resource.ttl_seconds
         try:
-            revision = await self._storage.update(key, raw, entry.revision, ttl_seconds=ttl)
+            with self.collection.writing(key, raw, obj):
+                revision = await self._storage.update(key, raw, entry.revision, ttl_seconds=ttl)
         except storage_errors.RevisionConflict as conflict:
             raise _Stale(self._entry(conflict.current)) from conflict
         except storage_errors.KeyNotFound as problem:

@@ -5,12 +5,14 @@ import logging
 from bisect import bisect_left, insort
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from apiserver.storage.errors import Compacted
 from apiserver.storage.interface import KeyValue
 from apiserver.storage.objects import Entry, Schema, Selection
+from machinery.api.codec import Json
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +132,7 @@ class Collection:
         self._complete_since = revision  # the history has every change after this revision
         self._entries: dict[str, Entry] = {}
         self._order: list[str] = []
+        self._written: dict[str, tuple[bytes, Json]] = {}  # what this server writes now: it need not be decoded
         #: by bucket, and there by selection: what a change is to a selection is found out once for all who share it
         self._watchers: dict[tuple[str, str], dict[Selection, set[Watcher]]] = {}
         self._watched_fields: Counter[str] = Counter()
@@ -171,6 +174,7 @@ class Collection:
     def load(self, items: Iterable[KeyValue], revision: int) -> None:
         """The content anew, without a history: no watch may start before `revision`."""
         self._entries.clear()
+        self._written.clear()
         self.history.clear()
         for item in items:
             entry = self.parse(item)
@@ -179,10 +183,22 @@ class Collection:
         self._order = sorted(self._entries)
         self.changed = self._complete_since = revision
 
+    @contextmanager
+    def writing(self, key: str, raw: bytes, obj: Json) -> Iterator[None]:
+        """While this server writes an object, which is the collection's from then on: the watch will bring it back."""
+        obj["metadata"].pop("resourceVersion", None)
+        self._written[key] = raw, obj
+        try:
+            yield
+        except BaseException:
+            self._written.pop(key, None)
+            raise
+
     def parse(self, item: KeyValue) -> Entry | None:
         """An entry, or None (and a line in the log) for what cannot be read."""
+        raw, obj = self._written.pop(item.key, _NOTHING_WRITTEN)
         try:
-            return self.schema.entry(item)
+            return self.schema.entry_of(obj, item) if raw == item.value else self.schema.entry(item)
         except (ValueError, AttributeError, TypeError, LookupError) as problem:  # getters on objects of a strange shape
             logger.error("skipping %s at revision %d: %s", item.key, item.revision, problem)
             return None
@@ -271,6 +287,7 @@ class Collection:
                 yield from self._watchers.get((path, value), _NOBODY).items()
 
 
+_NOTHING_WRITTEN: Final[tuple[bytes, Json]] = b"", {}
 _ALL: Final = ("", "")
 _NOBODY: Final[dict[Selection, set[Watcher]]] = {}
 

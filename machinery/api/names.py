@@ -2,6 +2,8 @@
 
 import re
 import secrets
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from typing import Final, NamedTuple
 
 
@@ -58,6 +60,20 @@ _CONFIG_KEY_TEXT: Final = (
 )
 
 
+_LONGEST_REMEMBERED: Final = 256
+
+
+def _remembered(check: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
+    """The same names come again and again; what was found of each is kept for a while."""
+    known = lru_cache(maxsize=4096)(lambda value: tuple(check(value)))
+
+    @wraps(check)
+    def checked(value: str) -> list[str]:
+        return list(known(value)) if len(value) <= _LONGEST_REMEMBERED else check(value)
+
+    return checked
+
+
 def _check(value: str, longest: int, pattern: re.Pattern[str], text: str) -> list[str]:
     problems = [f"must be no more than {longest} characters"] if len(value) > longest else []
     if not pattern.fullmatch(value):
@@ -65,11 +81,13 @@ def _check(value: str, longest: int, pattern: re.Pattern[str], text: str) -> lis
     return problems
 
 
+@_remembered
 def is_dns_label(value: str) -> list[str]:
     """Upstream's complaints about an RFC 1123 label; empty when it is one (upstream: util/validation/validation.go)."""
     return _check(value, 63, _LABEL, _LABEL_TEXT)
 
 
+@_remembered
 def is_dns_subdomain(value: str) -> list[str]:
     """Upstream's complaints about an RFC 1123 subdomain; empty when it is one."""
     return _check(value, 253, _SUBDOMAIN, _SUBDOMAIN_TEXT)
@@ -80,6 +98,7 @@ def is_dns1035_label(value: str) -> list[str]:
     return _check(value, 63, _DNS1035, _DNS1035_TEXT)
 
 
+@_remembered
 def is_qualified_name(value: str) -> list[str]:
     """Upstream's complaints about a label key, annotation key or resource name: `[prefix/]name`."""
     problems: list[str] = []
@@ -102,6 +121,7 @@ def is_qualified_name(value: str) -> list[str]:
     return problems
 
 
+@_remembered
 def is_label_value(value: str) -> list[str]:
     """Upstream's complaints about a label value; the empty value is fine."""
     problems = ["must be no more than 63 characters"] if len(value) > 63 else []

@@ -27,11 +27,13 @@ def parse(text: str | int | float) -> Fraction:
     return value * Fraction(10) ** _DECIMAL[suffix or ""]
 
 
+@lru_cache(maxsize=8192)
 def to_milli(text: str | int | float) -> int:
     """Thousandths, rounded up: `0.1` → 100, `1u` → 1."""
     return ceil(parse(text) * 1000)
 
 
+@lru_cache(maxsize=8192)
 def to_int(text: str | int | float) -> int:
     """Whole units, rounded up."""
     return ceil(parse(text))

@@ -1,12 +1,16 @@
 """managedFields on the wire: entries, their order and times, resets, the cap, kubectl's change to server-side apply."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from apiserver.registry import field_manager
 from apiserver.registry.field_manager import LAST_APPLIED, FieldManager, Writer, manager_name
 from apiserver.registry.resource import Resource
+from apiserver.resources import RESOURCES
 from machinery.aio.clock import FakeClock
 from machinery.api import codec, errors, kinds
 from machinery.api.codec import Json
@@ -178,3 +182,22 @@ def test_status_and_the_rest_are_owned_by_requests_for_them() -> None:
     ann, kubelet = second["metadata"]["managedFields"]
     assert ann["fieldsV1"] == {"f:spec": {"f:podCIDR": {}}}
     assert (kubelet["subresource"], kubelet["fieldsV1"]) == ("status", {"f:status": {"f:phase": {}}})
+
+
+_SAMPLES = yaml.safe_load_all((Path(__file__).parents[2] / "samples" / "objects.yaml").read_text())
+
+
+@pytest.mark.parametrize("sample", [sample for sample in _SAMPLES if "spec" in sample], ids=lambda it: it["kind"])
+def test_a_spec_seen_before_makes_the_same_fields_as_a_new_one(sample: Json, monkeypatch: pytest.MonkeyPatch) -> None:
+    version, kind = sample["apiVersion"], sample["kind"]
+    resource = next((it for it in RESOURCES if (it.kind.api_version, it.kind.kind) == (version, kind)), None)
+    if resource is None:  # another version of a kind that is stored in a newer one
+        return
+    remembering = FieldManager(resource, FakeClock(start=START))
+    once, again, plain = (codec.copy_of(sample) for _ in range(3))
+    remembering.update(once, None, ANN)
+    remembering.update(again, None, ANN)
+    monkeypatch.setattr(field_manager, "_LARGEST_REMEMBERED", 0)
+    remembering.update(plain, None, ANN)
+    assert codec.dumps(once) == codec.dumps(plain)  # in the same order, too
+    assert codec.dumps(again) == codec.dumps(plain)

@@ -9,7 +9,8 @@ from apiserver.registry.strategy import Context
 from apiserver.resources.base import KindStrategy
 from apiserver.resources.core.pods.defaults import pod_defaults
 from apiserver.validation import pod_spec, pod_update, pod_warnings
-from machinery.api import meta, names, pods
+from apiserver.validation.remembered import Remembered
+from machinery.api import codec, meta, names, pods
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
@@ -52,8 +53,9 @@ class PodStrategy(KindStrategy):
         return []
 
     def check(self, obj: Json) -> list[FieldError]:
-        """The spec, and container names that must not clash."""
-        return pod_spec.check(obj.get("spec") or {}, "spec")
+        """The spec. Pods of one template are judged once, for they differ in no more than the token volume's name."""
+        spec = obj.get("spec") or {}
+        return _GOOD_SPECS.check(_without_token_volume(spec), lambda: pod_spec.check(spec, "spec"))
 
     def check_update(self, obj: Json, old: Json) -> list[FieldError]:
         """Images, tolerations added, deadlines: little else."""
@@ -70,7 +72,8 @@ class PodStrategy(KindStrategy):
         complaints = names.is_dns_label(meta.name_of(obj))
         text = "this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended"
         found = [f"metadata.name: {text}: [{' '.join(complaints)}]"] if complaints else []
-        return found + pod_warnings.check(obj.get("spec") or {}, "spec")
+        spec = obj.get("spec") or {}
+        return found + _QUIET_SPECS.check(_without_token_volume(spec), lambda: pod_warnings.check(spec, "spec"))
 
     def grace_seconds(self, obj: Json, asked: int | None) -> int | None:
         """What was asked, else what the spec says; no waiting where nothing can be running."""
@@ -81,6 +84,22 @@ class PodStrategy(KindStrategy):
             seconds = 0
         # negative periods came from old clients; the least that is graceful stands in for them
         return 1 if seconds is not None and seconds < 0 else seconds
+
+
+#: what the name of the volume begins with that admission adds for the service account's token
+_TOKEN_VOLUME: Final = "kube-api-access-"
+_GOOD_SPECS: Final = Remembered[FieldError]()
+_QUIET_SPECS: Final = Remembered[str]()
+
+
+def _without_token_volume(spec: Json) -> bytes:
+    """A spec's bytes with the token volume's name, which is random, left out."""
+    raw = codec.dumps(spec)
+    for volume in spec.get("volumes") or ():
+        name = volume.get("name") or ""
+        if name.startswith(_TOKEN_VOLUME):  # zero stands for it, since no text in a spec is equal to a number
+            return raw.replace(f'"{name}"'.encode(), b"0")
+    return raw
 
 
 _GATED: Final = {
