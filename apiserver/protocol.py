@@ -72,7 +72,7 @@ class ChunkWriter:
             return
         if not self._pending:
             self._protocol.loop.call_soon(self.flush)
-        self._pending.append(b"%x\r\n%b\r\n" % (len(data), data))
+        self._pending += (b"%x\r\n" % len(data), data, b"\r\n")
 
     def flush(self) -> None:
         """Write what has gathered."""

@@ -1,7 +1,7 @@
 """Answers made of stored bytes: one object, a list, a watch's lines, each in the form the client asked for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -51,6 +51,12 @@ class View:
                 return table.row(self.resource, entry, self.include, self.accepted.version, revision)
             case _:
                 return table.partial(entry.decode(revision), self.accepted.version)
+
+    def items(self, entries: Iterable[Entry]) -> list[bytes]:
+        """Several objects of a list; as they are cached is as nearly everybody wants them."""
+        if self.accepted.form is Form.OBJECT and self.resource.conversion is None and not self.is_protobuf:
+            return [entry.raw for entry in entries]
+        return [self.item(entry) for entry in entries]
 
     def alone(self, entry: Entry, revision: int = 0, *, headers: bool = True) -> bytes:
         """One object by itself; a table of one row may go without its column definitions."""
@@ -141,7 +147,7 @@ def list_answer(request: Request, resource: Resource, listing: Listing) -> Answe
     if len(listing.entries) > CHUNK or shown.is_protobuf:
         return StreamResponse(chunks, content_type=shown.accepted.media_type)
     head = shown.head(metadata)
-    return encoded(shown, head + b",".join(shown.item(entry) for entry in listing.entries) + b"]}")
+    return encoded(shown, head + b",".join(shown.items(listing.entries)) + b"]}")
 
 
 Chunks = Callable[[View, Json, list[Entry]], AsyncIterator[bytes]]
@@ -156,10 +162,11 @@ def _chunks_of(shown: View) -> Chunks:
 
 
 async def _chunks(shown: View, metadata: Json, entries: list[Entry]) -> AsyncIterator[bytes]:
-    head, item = shown.head(metadata), shown.item
+    yield shown.head(metadata)
+    lead: list[bytes] = []
     for start in range(0, len(entries), CHUNK):
-        lead = b"," if start else head
-        yield lead + b",".join(item(entry) for entry in entries[start : start + CHUNK])
+        yield b",".join(lead + shown.items(entries[start : start + CHUNK]))
+        lead = [b""]  # makes a comma
         await asyncio.sleep(0)
     yield b"]}"
 

@@ -98,7 +98,7 @@ class Cacher:
             entry = found.at(tail)
             assert entry is not None
             key = prefix + tail
-            self._others[key] = KeyValue(key, entry.raw, entry.revision, entry.created)
+            self._others[key] = KeyValue(key, entry.stored, entry.revision, entry.created)
 
     def _find(self, key: str) -> Collection | None:
         """The collection a key lies in: its prefix has one path segment or two."""

@@ -12,6 +12,7 @@ from machinery.api.codec import Json
 from machinery.api.selectors import FieldSelector, LabelSelector
 
 _METADATA: Final = b'"metadata":{'
+_VERSION: Final = b'"resourceVersion":"'
 _NO_LABELS: Final[Mapping[str, str]] = {}
 
 
@@ -24,25 +25,30 @@ def encode(obj: Json) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object at one revision: its bytes without resourceVersion, and what selectors look at."""
+    """One object at one revision: its bytes as clients get them, and what selectors look at."""
 
     namespace: str
     name: str
     revision: int
-    raw: bytes
-    offset: int  # where in `raw` the resourceVersion goes
+    raw: bytes  # with this revision as resourceVersion, unless it is 0: what a dry run made
+    offset: int  # where in `raw` the resourceVersion begins
     created: int = 0  # the revision that made the key
     labels: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
 
     def json(self, revision: int = 0) -> bytes:
         """The object as clients get it, with its own revision or another as resourceVersion."""
-        raw, offset = self.raw, self.offset
-        number = revision or self.revision
-        if not number:  # what a dry run made
-            return raw
-        comma = b"" if raw[offset : offset + 1] == b"}" else b","
-        return b'%b"resourceVersion":"%d"%b%b' % (raw[:offset], number, comma, raw[offset:])
+        if revision in (0, self.revision):
+            return self.raw
+        return with_version(self.stored, self.offset, revision)
+
+    @property
+    def stored(self) -> bytes:
+        """The bytes as they lie in etcd: without resourceVersion."""
+        if not self.revision:
+            return self.raw
+        end = self.raw.index(b'"', self.offset + len(_VERSION)) + 1
+        return self.raw[: self.offset] + self.raw[end + (self.raw[end : end + 1] == b",") :]
 
     def decode(self, revision: int = 0) -> Json:
         """The object as a dict of the caller's own, with resourceVersion."""
@@ -50,9 +56,18 @@ class Entry:
         return obj
 
 
+def with_version(raw: bytes, offset: int, revision: int) -> bytes:
+    """Stored bytes with a resourceVersion, which goes where metadata begin; 0 is none."""
+    if not revision:
+        return raw
+    comma = b"" if raw[offset : offset + 1] == b"}" else b","
+    return b'%b"resourceVersion":"%d"%b%b' % (raw[:offset], revision, comma, raw[offset:])
+
+
 def entry_of_own(namespace: str, name: str, raw: bytes, revision: int) -> Entry:
     """An entry of what `encode` made, for answering only: selectors would find nothing to look at."""
-    return Entry(namespace, name, revision, raw, raw.index(_METADATA) + len(_METADATA))
+    offset = raw.index(_METADATA) + len(_METADATA)
+    return Entry(namespace, name, revision, with_version(raw, offset, revision), offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +128,7 @@ class Schema:
             sys.intern(namespace),
             name,
             item.revision,
-            raw,
+            with_version(raw, len(head), item.revision),
             len(head),
             item.created,
             {sys.intern(key): sys.intern(value or "") for key, value in labels.items()} if labels else _NO_LABELS,

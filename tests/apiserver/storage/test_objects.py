@@ -52,7 +52,7 @@ def test_what_a_server_of_upstream_wrote_as_protobuf_is_read() -> None:
     unknown = b"\x0a" + bytes([len(type_meta)]) + type_meta + b"\x12" + bytes([len(pod_message)]) + pod_message
     entry = _entry(b"k8s\x00" + unknown)
     assert entry.decode()["metadata"] == {"name": "web", "namespace": "a", "resourceVersion": "7"}
-    assert entry.raw.startswith(b'{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web"')
+    assert entry.stored.startswith(b'{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web"')
 
 
 @pytest.mark.parametrize("raw", [b"k8s\x00\x01", b"{", b"[]", b"{}", b'{"metadata":1}'])
