@@ -1,6 +1,7 @@
 """From method and path to verb, group, namespace, resource, name, subresource. Whether any exists is not asked."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from apiserver.filters import exchange
@@ -17,6 +18,7 @@ _VERBS: Final = {
 }
 #: what may follow a namespace's name and is not a resource in it
 _NAMESPACE_SUBRESOURCES: Final = frozenset(("status", "finalize"))
+_LONGEST_REMEMBERED: Final = 256  # characters
 #: requests that may last as long as they like
 LONG_RUNNING_VERBS: Final = frozenset(("watch", "proxy"))
 LONG_RUNNING_SUBRESOURCES: Final = frozenset(("attach", "exec", "proxy", "log", "portforward"))
@@ -37,6 +39,17 @@ class RequestInfoFilter:
 
 def request_info(method: str, path: str, query: Mapping[str, list[str]]) -> RequestInfo:
     """What a request asks for (upstream: apiserver/pkg/endpoints/request/requestinfo.go)."""
+    if query or len(path) > _LONGEST_REMEMBERED:
+        return _parsed(method, path, query)
+    return _remembered(method, path)
+
+
+@lru_cache(maxsize=8192)
+def _remembered(method: str, path: str) -> RequestInfo:
+    return _parsed(method, path, {})
+
+
+def _parsed(method: str, path: str, query: Mapping[str, list[str]]) -> RequestInfo:
     parts = [part for part in path.split("/") if part]
     prefix = parts[0] if parts else ""
     skip = {"api": 2, "apis": 3}.get(prefix, 0)
