@@ -1,7 +1,7 @@
 """What the filters have found out about a request, carried along in the ASGI scope. Nothing is decided here."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
@@ -12,6 +12,8 @@ from machinery.api import errors
 
 _LONGEST_NAME: Final = 64  # bytes of a header's name that is remembered
 _MOST_PARAMETERS: Final = 10_000  # more than any command of an exec has words
+
+_UNKNOWN: Final = RequestInfo("", "")
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -35,7 +37,7 @@ class Exchange:
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]  # names in lower case; of repeated headers the last
     connection: PeerConnection | None
-    info: RequestInfo = field(default_factory=lambda: RequestInfo("", ""))
+    info: RequestInfo = _UNKNOWN
     user: User = ANONYMOUS
     impersonator: User | None = None
     #: of the answer, once there is one

@@ -29,10 +29,12 @@ class ImpersonationFilter:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Impersonate if asked to, then go on."""
-        if any(name.startswith(_PREFIX) for name, _ in scope["headers"]):
-            wanted = wanted_user(scope)
-            if wanted is not None:
-                self._impersonate(exchange.of(scope), wanted)
+        for name, _ in scope["headers"]:  # a loop, for every request passes here
+            if name.startswith(_PREFIX):
+                wanted = wanted_user(scope)
+                if wanted is not None:
+                    self._impersonate(exchange.of(scope), wanted)
+                break
         await self._app(scope, receive, send)
 
     def _impersonate(self, trip: Exchange, wanted: User) -> None:
