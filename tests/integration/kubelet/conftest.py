@@ -13,7 +13,7 @@ _HERE = Path(__file__).parent
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """These tests come last: gRPC's threads, born in the node's network namespace, stay in it and outlive the test, and
-    would look there for every etcd that another test starts."""
+    whatever else used gRPC afterwards would look for its server there."""
     items.sort(key=lambda item: item.path.is_relative_to(_HERE))
 
 
