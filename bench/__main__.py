@@ -1,0 +1,75 @@
+"""python -m bench apiserver: starts etcd and Skiff's API server, measures, prints a table.
+
+Another server is measured with --url, --token, --ca and --pid; with --against-url and so on, both are, side by side.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+
+from bench import report
+from bench.apiserver import FULL, SMALL, Benchmark
+from bench.client import Address
+from bench.processes import Target, skiff
+from bench.report import Report
+
+
+def main() -> int:
+    """Measure what the command line says."""
+    chosen = _parser().parse_args()
+    reports = [_measured(chosen, "", "skiff")]
+    if chosen.against_url:
+        reports.append(_measured(chosen, "against_", chosen.against_name))
+    if chosen.json:
+        print(report.as_json(reports))
+    else:
+        report.print_tables(reports, Console(width=150))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("what", choices=["apiserver"])
+    parser.add_argument("--scale", choices=["small", "full"], default="full", help="small only shows that it runs")
+    parser.add_argument("--only", action="append", default=[], metavar="GROUP", help="start, create-pod, list, …")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    for prefix, whose in (("", "the server's"), ("against-", "the other server's")):
+        parser.add_argument(f"--{prefix}url", default="", help=f"{whose} address; none: one is started")
+        parser.add_argument(f"--{prefix}token", default="", help=f"{whose} bearer token; its user may do everything")
+        parser.add_argument(f"--{prefix}ca", type=Path, help=f"{whose} certificate authority")
+        parser.add_argument(f"--{prefix}pid", type=int, action="append", default=[], help=f"{whose} processes")
+        parser.add_argument(f"--{prefix}name", default="upstream" if prefix else "skiff", help="title in the table")
+    return parser
+
+
+def _measured(chosen: argparse.Namespace, prefix: str, name: str) -> Report:
+    with _target(chosen, prefix, name) as target:
+        found = Report(getattr(chosen, f"{prefix}name"))
+        benchmark = Benchmark(target, FULL if chosen.scale == "full" else SMALL, found)
+        try:
+            uvloop.run(benchmark.run(lambda group: not chosen.only or group in chosen.only))
+        finally:
+            if getattr(chosen, f"{prefix}url"):
+                benchmark.clean()
+    return found
+
+
+@contextmanager
+def _target(chosen: argparse.Namespace, prefix: str, name: str) -> Iterator[Target]:
+    url = getattr(chosen, f"{prefix}url")
+    if url:
+        address = Address(url.rstrip("/"), getattr(chosen, f"{prefix}token"), getattr(chosen, f"{prefix}ca"))
+        yield Target(name, address, tuple(getattr(chosen, f"{prefix}pid")))
+        return
+    with tempfile.TemporaryDirectory(prefix="skiff-bench-") as folder, skiff(Path(folder)) as target:
+        yield target
+
+
+if __name__ == "__main__":
+    sys.exit(main())

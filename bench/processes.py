@@ -1,0 +1,153 @@
+"""The processes that are measured: what they cost, and etcd with Skiff's API server started for it."""
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.client import Address
+from machinery.component import tls
+from machinery.component.tls import CertRequest
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_READY_SECONDS: Final = 60.0
+_ADMIN: Final = "bench-admin-token"
+_USER: Final = "bench-user-token"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server under measurement, and the processes whose work counts as its own."""
+
+    name: str
+    address: Address
+    pids: tuple[int, ...] = ()
+    start_seconds: float | None = None  # from the process's start to /readyz, where we started it
+
+    def cpu(self) -> float:
+        """CPU seconds its processes have used so far, in user and kernel mode."""
+        return sum(_cpu(pid) for pid in self.pids)
+
+    def memory(self) -> int:
+        """Bytes resident."""
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE for pid in self.pids)
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+@contextmanager
+def skiff(folder: Path) -> Iterator[Target]:
+    """etcd and an API server with TLS, RBAC and the default admission, data under `folder`; ended with the context.
+
+    The load comes from a user whose rights are a ClusterRoleBinding's, so that RBAC is asked.
+    """
+    port, pki = _free_port(), _write_files(folder)
+    with _process(_etcd(folder, etcd := _free_port()), folder / "etcd.log"):
+        started = time.monotonic()
+        with _process(_apiserver(folder, etcd, port), folder / "apiserver.log") as pid:
+            admin = Address(f"https://127.0.0.1:{port}", _ADMIN, pki / "ca.crt")
+            _wait(admin, folder / "apiserver.log")
+            seconds = time.monotonic() - started
+            _bind(admin)
+            address = Address(admin.url, _USER, admin.ca)
+            yield Target("skiff", address, (pid,), seconds)
+
+
+def _etcd(folder: Path, port: int) -> list[str]:
+    peer = f"http://127.0.0.1:{_free_port()}"
+    return [
+        *("etcd", "--data-dir", str(folder / "etcd"), "--log-level", "error", "--logger", "zap"),
+        *("--listen-client-urls", f"http://127.0.0.1:{port}", "--advertise-client-urls", f"http://127.0.0.1:{port}"),
+        *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"),
+    ]
+
+
+def _apiserver(folder: Path, etcd: int, port: int) -> list[str]:
+    pki = folder / "pki"
+    return [
+        *(sys.executable, "-m", "apiserver", "--etcd-servers", f"http://127.0.0.1:{etcd}"),
+        *("--bind-address", "127.0.0.1", "--secure-port", str(port), "--authorization-mode", "Node,RBAC"),
+        *("--tls-cert-file", f"{pki}/apiserver.crt", "--tls-private-key-file", f"{pki}/apiserver.key"),
+        *("--client-ca-file", f"{pki}/ca.crt", "--token-auth-file", str(folder / "tokens.csv")),
+        *("--service-account-issuer", "https://kubernetes.default.svc"),
+        *("--service-account-signing-key-file", f"{pki}/sa.key", "--service-account-key-file", f"{pki}/sa.pub"),
+        *("--service-cluster-ip-range", "10.96.0.0/16"),
+    ]
+
+
+def _write_files(folder: Path) -> Path:
+    pki = folder / "pki"
+    authority = tls.create_ca("bench-ca")
+    authority.write(pki, "ca")
+    tls.issue(authority, CertRequest("kube-apiserver", hosts=("127.0.0.1",), server=True)).write(pki, "apiserver")
+    key = tls.create_ca("service accounts").key
+    (pki / "sa.key").write_bytes(tls.private_pem(key))
+    (pki / "sa.pub").write_bytes(tls.public_pem(key))
+    (folder / "tokens.csv").write_text(f'{_ADMIN},admin,1,"system:masters"\n{_USER},bench,2,"benchmarks"\n')
+    return pki
+
+
+@contextmanager
+def _process(command: list[str], log: Path) -> Iterator[int]:
+    with open(log, "wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, cwd=Path(__file__).parents[1])
+    try:
+        yield process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(address: Address, log: Path) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        try:
+            if call(address, "GET", "/readyz") == b"ok":
+                return
+        except (urllib.error.URLError, ConnectionError, ssl.SSLError) as problem:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"the API server is not ready: {problem}\n{log.read_text()[-2000:]}") from problem
+        time.sleep(0.01)
+
+
+def _bind(admin: Address) -> None:
+    binding = (
+        b'{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRoleBinding","metadata":{"name":"benchmarks"},'
+        b'"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"cluster-admin"},'
+        b'"subjects":[{"apiGroup":"rbac.authorization.k8s.io","kind":"Group","name":"benchmarks"}]}'
+    )
+    call(admin, "POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
+
+
+def call(address: Address, method: str, path: str, body: bytes = b"") -> bytes:
+    """One request outside the measurement; raises urllib.error.HTTPError."""
+    headers = {"Authorization": f"Bearer {address.token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(address.url + path, body or None, headers, method=method)
+    with urllib.request.urlopen(request, timeout=30, context=address.context()) as answer:
+        found: bytes = answer.read()
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+    return port
