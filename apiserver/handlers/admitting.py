@@ -18,7 +18,7 @@ def context(request: Request, store: Store, *, dry_run: bool, subresource: str |
     info = request.info
     namespace = info.namespace if store.resource.kind.namespaced else ""
     inner = info.subresource if subresource is None else subresource
-    return Context(request.user, namespace, info.name, inner, dry_run, request.is_large)
+    return Context(request.user, namespace, info.name, inner, dry_run, request.is_large, store.allocators)
 
 
 def writer(request: Request, chosen: WriteOptions, subresource: str | None = None) -> Writer:

@@ -79,6 +79,7 @@ class FieldManager:
         self._clock = clock
         self._properties = frozenset(schema_of(resource.kind).shape.properties)
         self._node = _node(resource.kind)
+        self._plain_maps = frozenset(name for name in self._properties if typed.is_map_of_leaves(self._node, name))
         self._views = dict(_other_versions(resource))
         self._fields_of_new = lru_cache(_REMEMBERED)(self._fields_in)
 
@@ -140,11 +141,14 @@ class FieldManager:
         return managers or _decoded(before)
 
     def _first(self, obj: Json, writer: Writer) -> Managers:
-        """Of a new object: all that can be owned. The same come again and again but for their names (replicas)."""
-        if "spec" not in obj or writer.subresource:
+        """Of a new object: all that can be owned. The same come again and again but for names and values (replicas)."""
+        if writer.subresource or not (self._plain_maps or "spec" in obj):
             return self._updated({}, obj, {}, writer)
         seen = {name: value for name, value in obj.items() if name != "status"}
         seen["metadata"] = {name: value for name, value in obj["metadata"].items() if name not in _STRIPPED_NAMES}
+        for name in self._plain_maps & seen.keys():
+            if isinstance(seen[name], dict):  # what is owned is a matter of the keys
+                seen[name] = dict.fromkeys(seen[name], "")
         raw = codec.dumps(seen)
         if len(raw) > _LARGEST_REMEMBERED:
             return self._updated({}, obj, {}, writer)

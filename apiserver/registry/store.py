@@ -156,7 +156,7 @@ class Store:
 
     async def create(self, obj: Json, context: Context, gate: Gate = OPEN) -> Entry:
         """Write a new object, which is the store's from now on; raises AlreadyExists, Invalid, Forbidden …"""
-        context = replace(context, allocators=self.allocators)
+        context = self._with_allocators(context)
         object_meta.place(obj, self.resource.kind, context.namespace)
         obj = self._as_stored(obj)
         self.resource.strategy.defaults(obj)
@@ -177,7 +177,7 @@ class Store:
     async def _create(self, obj: Json, context: Context, gate: Gate) -> Entry:
         strategy = self.resource.strategy
         name = meta.name_of(obj)
-        context = replace(context, name=name)
+        context = context.named(name)
         if meta.resource_version_of(obj) not in ("", "0"):
             raise errors.BadRequest("resourceVersion should not be set on objects to be created")
         strategy.prepare_for_create(obj, context)
@@ -186,13 +186,19 @@ class Store:
         for text in strategy.warnings(obj, None):
             gate.warn(text)
         await gate.validate(obj, None)
-        async with _finished(await strategy.begin_create(obj, context)):
-            with told_to_clients(self.resource.kind, name):
-                try:
-                    return await self._write_new(obj, context)
-                except storage_errors.KeyExists:
-                    await self._say_if_being_deleted(context)
-                    raise
+        finish = await strategy.begin_create(obj, context)
+        if finish is None:
+            return await self._write_new_or_say(obj, context)
+        async with _finished(finish):
+            return await self._write_new_or_say(obj, context)
+
+    async def _write_new_or_say(self, obj: Json, context: Context) -> Entry:
+        with told_to_clients(self.resource.kind, context.name):
+            try:
+                return await self._write_new(obj, context)
+            except storage_errors.KeyExists:
+                await self._say_if_being_deleted(context)
+                raise
 
     async def _write_new(self, obj: Json, context: Context) -> Entry:
         key = self._key(context)
@@ -220,7 +226,7 @@ class Store:
 
         Raises NotFound, Conflict (the change's object names another resourceVersion), Invalid, what the gate raises …
         """
-        update = _Update(replace(context, allocators=self.allocators), change, gate, may_create)
+        update = _Update(self._with_allocators(context), change, gate, may_create)
         with told_to_clients(self.resource.kind, context.name):
             entry = self.collection.get(context.namespace, context.name)
             certain = False
@@ -259,7 +265,10 @@ class Store:
             return await self._remove(obj, entry, context), False
         if _same(obj, old) and not self._storage.is_stale(self._key(context)):
             return await self._confirmed(entry, context, certain=certain), False
-        async with _finished(await strategy.begin_update(obj, old, context)):
+        finish = await strategy.begin_update(obj, old, context)
+        if finish is None:
+            return await self._replace(obj, entry, context), False
+        async with _finished(finish):
             return await self._replace(obj, entry, context), False
 
     async def _create_by_update(self, update: _Update) -> Entry:
@@ -340,7 +349,7 @@ class Store:
 
     async def delete(self, context: Context, options: DeleteOptions, gate: Gate = OPEN) -> Deleted:
         """Remove an object, or mark it where something keeps it; raises NotFound, Conflict …"""
-        context = replace(context, allocators=self.allocators)
+        context = self._with_allocators(context)
         with told_to_clients(self.resource.kind, context.name):
             entry = await self._read(context)
             while True:
@@ -397,6 +406,9 @@ class Store:
 
     # helpers
 
+    def _with_allocators(self, context: Context) -> Context:
+        return replace(context, allocators=self.allocators) if context.allocators is not self.allocators else context
+
     def _key(self, context: Context) -> str:
         return self.resource.key_of(context.namespace, context.name)
 
@@ -416,15 +428,14 @@ class Store:
 
 
 @asynccontextmanager
-async def _finished(finish: Finish | None) -> AsyncIterator[None]:
+async def _finished(finish: Finish) -> AsyncIterator[None]:
     """Tell what began whether the write it was for succeeded."""
     succeeded = False
     try:
         yield
         succeeded = True
     finally:
-        if finish is not None:
-            await finish(succeeded)
+        await finish(succeeded)
 
 
 def _encoded(obj: Json) -> bytes:

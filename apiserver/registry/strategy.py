@@ -34,6 +34,14 @@ class Context:
     large: bool = False  # what is large is validated in a thread; hooks that validate must not touch the loop
     allocators: Allocators | None = None  # cluster IPs and node ports; None where the server has none
 
+    def named(self, name: str) -> "Context":
+        """The same for an object of this name."""
+        if name == self.name:
+            return self
+        return Context(
+            self.user, self.namespace, name, self.subresource, self.dry_run, self.large, allocators=self.allocators
+        )
+
 
 class Strategy:
     """The default strategy; a kind overrides what is special. Objects passed in are the store's own: change them."""

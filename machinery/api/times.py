@@ -16,6 +16,8 @@ def now() -> datetime:
 def rfc3339(moment: datetime) -> str:
     """`2026-01-02T03:04:05Z`: metav1.Time."""
     # isoformat, not strftime: the latter writes the year 1 without its zeros
+    if moment.tzinfo is UTC:
+        return f"{moment.isoformat(timespec='seconds')[:19]}Z"
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 

@@ -301,6 +301,11 @@ class _Map(_Fields):
         """See _Fields."""
         return self._items
 
+    @property
+    def has_leaves(self) -> bool:
+        """Whether its values are owned as a whole."""
+        return self._items.is_leaf
+
 
 class _Deduced(_Map):
     """Nothing is known: a dict is a map of the same, the rest is a leaf."""
@@ -568,6 +573,12 @@ class _AtomicList(Node):
 def root_of(shape: Shape) -> Node:
     """The node of a whole object."""
     return _Struct(shape, root=True)
+
+
+def is_map_of_leaves(node: Node, name: str) -> bool:
+    """Whether a field is a map whose values are owned as a whole, whatever they are: ConfigMaps' `data`."""
+    child = node.child(name) if isinstance(node, _Fields) else None
+    return isinstance(child, _Map) and not isinstance(child, _Deduced) and child.has_leaves
 
 
 def fields_of(node: Node, value: Json) -> FieldSet:
