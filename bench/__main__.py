@@ -4,6 +4,7 @@ Another server is measured with --url, --token, --ca and --pid; with --against-u
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from bench.report import Report
 def main() -> int:
     """Measure what the command line says."""
     chosen = _parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: what was started is ended
     reports = [_measured(chosen, "", "skiff")]
     if chosen.against_url:
         reports.append(_measured(chosen, "against_", chosen.against_name))

@@ -21,6 +21,7 @@ _OTHERS: Final = "bench-others"
 _MAPS: Final = "bench-maps"
 _WATCHED: Final = "bench-watched"
 _CONNECTIONS: Final = 32
+_GROUP_SECONDS: Final = 300.0  # a server that stops answering ends the run
 _TABLE: Final = "application/json;as=Table;v=v1;g=meta.k8s.io"
 _MERGE: Final = "application/merge-patch+json"
 
@@ -69,7 +70,8 @@ class Benchmark:
         }
         for name, group in groups.items():
             if wanted(name):
-                await group()
+                async with asyncio.timeout(_GROUP_SECONDS):
+                    await group()
 
     def clean(self) -> None:
         """Remove what was made, from a server that goes on."""
@@ -109,8 +111,10 @@ class Benchmark:
         path = f"/api/v1/namespaces/{_LISTED}/pods"
         kinds = {
             "LIST, per pod, JSON": Request("GET", path),
+            "LIST, per pod, JSON, from cache": Request("GET", f"{path}?resourceVersion=0"),
             "LIST, per pod, JSON, gzip": Request("GET", path, gzip=True),
             "LIST, per pod, JSON, gzip, from cache": Request("GET", f"{path}?resourceVersion=0", gzip=True),
+            "LIST, per pod, Table": Request("GET", path, accept=_TABLE),
             "LIST, per pod, Table, gzip": Request("GET", path, accept=_TABLE, gzip=True),
         }
         for name, request in kinds.items():
@@ -121,16 +125,27 @@ class Benchmark:
         await self._have_pods(_LISTED, self._scale.listed)
         number = max(self._scale.gets // 10, 20)
         alone = await client.run(self._target.address, self._gets(number), 1)
-        lists = itertools.repeat(Request("GET", f"/api/v1/namespaces/{_LISTED}/pods", gzip=True))
-        listing = asyncio.create_task(client.run(self._target.address, lists, 1))
+        usual = Row.of("alone", alone, 0.0).p99
+        self._report.figure("p99 of a GET", usual, "ms")
+        path = f"/api/v1/namespaces/{_LISTED}/pods"
+        for name, request in {
+            "LIST": Request("GET", path, gzip=True),
+            "plain LIST": Request("GET", path),
+            "Table LIST": Request("GET", path, accept=_TABLE, gzip=True),
+        }.items():
+            beside = Row.of(name, await self._gets_beside(request, number), 0.0).p99
+            self._report.figure(f"p99 of a GET beside {name}s", beside, "ms")
+            self._report.figure(f"delay by a {name}, p99", beside - usual, "ms")
+
+    async def _gets_beside(self, request: Request, number: int) -> Load:
+        others = asyncio.create_task(client.run(self._target.address, itertools.repeat(request), 1))
         await asyncio.sleep(0.1)
-        beside = await client.run(self._target.address, self._gets(number), 1)
-        listing.cancel()
-        await asyncio.gather(listing, return_exceptions=True)
-        rows = [Row.of(name, load, 0.0) for name, load in (("alone", alone), ("beside", beside))]
-        self._report.figure("p99 of a GET", rows[0].p99, "ms")
-        self._report.figure("p99 of a GET beside LISTs", rows[1].p99, "ms")
-        self._report.figure("delay by a LIST, p99", rows[1].p99 - rows[0].p99, "ms")
+        found = await client.run(self._target.address, self._gets(number), 1)
+        if others.done():
+            others.result()  # refused: nothing was beside
+        others.cancel()
+        await asyncio.gather(others, return_exceptions=True)
+        return found
 
     async def _memory(self) -> None:
         await self._have_pods(_LISTED, self._scale.listed)

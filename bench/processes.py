@@ -1,6 +1,7 @@
 """The processes that are measured: what they cost, and etcd with Skiff's API server started for it."""
 
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -9,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ _USER: Final = "bench-user-token"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server under measurement, and the processes whose work counts as its own."""
+    """A server under measurement, and the processes whose work, with their children's, counts as its own."""
 
     name: str
     address: Address
@@ -37,11 +38,20 @@ class Target:
 
     def cpu(self) -> float:
         """CPU seconds its processes have used so far, in user and kernel mode."""
-        return sum(_cpu(pid) for pid in self.pids)
+        return sum(_cpu(pid) for pid in _with_children(self.pids))
 
     def memory(self) -> int:
         """Bytes resident."""
-        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE for pid in self.pids)
+        pages = (int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in _with_children(self.pids))
+        return sum(pages) * _PAGE
+
+
+def _with_children(pids: Sequence[int]) -> list[int]:
+    found = list(pids)
+    for pid in found:  # grows while we walk it
+        for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+            found += [child for child in map(int, listing.read_text().split()) if child not in found]
+    return found
 
 
 def _cpu(pid: int) -> float:
@@ -60,7 +70,7 @@ def skiff(folder: Path) -> Iterator[Target]:
         started = time.monotonic()
         with _process(_apiserver(folder, etcd, port), folder / "apiserver.log") as pid:
             admin = Address(f"https://127.0.0.1:{port}", _ADMIN, pki / "ca.crt")
-            _wait(admin, folder / "apiserver.log")
+            _wait(admin, pid, folder / "apiserver.log")
             seconds = time.monotonic() - started
             _bind(admin)
             address = Address(admin.url, _USER, admin.ca)
@@ -103,6 +113,8 @@ def _write_files(folder: Path) -> Path:
 
 @contextmanager
 def _process(command: list[str], log: Path) -> Iterator[int]:
+    if shutil.which(command[0]) is None:
+        raise SystemExit(f"{command[0]} is not installed: apt-get install {command[0]}-server")
     with open(log, "wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, cwd=Path(__file__).parents[1])
     try:
@@ -116,14 +128,14 @@ def _process(command: list[str], log: Path) -> Iterator[int]:
             process.wait()
 
 
-def _wait(address: Address, log: Path) -> None:
+def _wait(address: Address, pid: int, log: Path) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while True:
         try:
             if call(address, "GET", "/readyz") == b"ok":
                 return
         except (urllib.error.URLError, ConnectionError, ssl.SSLError) as problem:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 raise SystemExit(f"the API server is not ready: {problem}\n{log.read_text()[-2000:]}") from problem
         time.sleep(0.01)
 

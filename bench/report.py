@@ -18,14 +18,18 @@ TARGETS: Final = {
     "create ConfigMap": (300.0, 565.0),
     "GET pod": (60.0, 291.0),
     "LIST, per pod, JSON": (2.0, 57.0),
+    "LIST, per pod, JSON, from cache": (2.0, 36.0),
     "LIST, per pod, JSON, gzip": (2.0, 57.0),
     "LIST, per pod, JSON, gzip, from cache": (2.0, 36.0),
+    "LIST, per pod, Table": (25.0, None),
     "LIST, per pod, Table, gzip": (25.0, None),
     "watch, per delivery": (5.0, 55.0),
     "memory, idle": (110.0, 300.0),
     "memory, 10,000 pods": (220.0, None),
     "start to ready": (1.5, None),
     "delay by a LIST, p99": (10.0, None),
+    "delay by a plain LIST, p99": (10.0, None),
+    "delay by a Table LIST, p99": (10.0, None),
 }
 
 
