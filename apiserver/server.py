@@ -243,7 +243,9 @@ def create_parts(prepared: Prepared, registry: Registry) -> Parts:
     pods = registry.store_for("", "v1", "pods")
     if pods is not None:
         special |= binding.Bindings(pods).table()
-        special |= eviction.Evictions(pods).table()
+    budgets = registry.store_for("policy", "v1", "poddisruptionbudgets")
+    if pods is not None and budgets is not None:
+        special |= eviction.Evictions(pods, budgets).table()
     if deciding.signer is not None:
         extend = config.service_account_extend_token_expiration
         requests = TokenRequests(lookups.fresh, deciding.signer, access.audiences(config), extend=extend)

@@ -1,35 +1,60 @@
-"""pods/NAME/eviction: a deletion that may be refused. Disruption budgets, which refuse, come with their kind.
+"""pods/NAME/eviction: a deletion that a disruption budget may refuse. What a budget says is `disruption`'s.
 
 Upstream: pkg/registry/core/pod/storage/eviction.go.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
-from apiserver.handlers import admitting, options
+from apiserver.handlers import admitting, disruption, options
 from apiserver.handlers.body import decode_body
+from apiserver.registry import deletion
+from apiserver.registry.deletion import DeleteOptions
+from apiserver.registry.field_manager import Writer
 from apiserver.registry.resource import Resource
-from apiserver.registry.store import Store
+from apiserver.registry.store import Change, Store
+from apiserver.registry.strategy import Context
 from apiserver.request import Answer, Request, Response
-from machinery.api import codec, errors, meta
+from apiserver.storage.listing import Query
+from apiserver.storage.objects import Selection
+from machinery.aio.clock import REAL, Clock
+from machinery.api import codec, errors, meta, times
+from machinery.api.codec import Json
+from machinery.api.errors import StatusError
 from machinery.api.kinds import Kind
 
 EVICTION: Final = Resource(Kind("policy", "v1", "Eviction", "evictions"))
 _SUCCESS: Final = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+_SERVER: Final = Writer("kube-apiserver", "status")
+_TRIES: Final = 20  # upstream: EvictionsRetry
+_SEVERAL: Final = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+
+
+@dataclass(slots=True)
+class _Eviction:
+    """One request, read."""
+
+    request: Request
+    options: DeleteOptions
+    context: Context  # of the pod
+    counted: bool = False  # by the budget: once, however often the pod changes under our hands
 
 
 class Evictions:
     """The handler of the subresource."""
 
-    def __init__(self, pods: Store) -> None:
+    def __init__(self, pods: Store, budgets: Store, clock: Clock = REAL) -> None:
         self._pods = pods
+        self._budgets = budgets
+        self._clock = clock
 
     def table(self) -> Mapping[tuple[str, str, str], Callable[[Request], Awaitable[Answer | None]]]:
         """(group, resource, subresource) → handler."""
         return {("", "pods", "eviction"): self.create}
 
     async def create(self, request: Request) -> Answer:
-        """Delete the pod as the eviction's deleteOptions say."""
+        """Delete the pod as the eviction's deleteOptions say, if its budget lets it."""
         if request.info.verb != "create":
             raise errors.MethodNotSupported("the server does not allow this method on the requested resource")
         eviction = await decode_body(request, EVICTION)
@@ -39,5 +64,86 @@ class Evictions:
         chosen = options.delete_options(request, eviction.get("deleteOptions") or {})
         dry_run = chosen.dry_run or "All" in request.query.get("dryRun", ())
         context = admitting.context(request, self._pods, dry_run=dry_run, subresource="")
-        await self._pods.delete(context, chosen, admitting.gate_of_deletion(request, self._pods, context))
+        await self._evict(_Eviction(request, replace(chosen, dry_run=dry_run), context))
         return Response(201, codec.dumps(_SUCCESS))
+
+    async def _evict(self, eviction: _Eviction) -> None:
+        """Again while the pod changes under our hands, unless the client said which state it means."""
+        for left in reversed(range(_TRIES)):
+            pod = (await self._pods.get(eviction.context.namespace, eviction.context.name)).decode()
+            try:
+                await self._evict_now(eviction, pod)
+            except errors.Conflict:
+                if not left or eviction.options.resource_version is not None:
+                    raise
+            else:
+                return
+
+    async def _evict_now(self, eviction: _Eviction, pod: Json) -> None:
+        deletion.check_preconditions(self._pods.resource.kind, pod, eviction.options)
+        if not eviction.counted and not disruption.needs_no_budget(pod):
+            await self._ask_budget(eviction, pod)
+        options = eviction.options
+        if not options.dry_run:
+            options = replace(options, resource_version=await self._announce(eviction, pod))
+        gate = admitting.gate_of_deletion(eviction.request, self._pods, eviction.context)
+        await self._pods.delete(eviction.context, options, gate)
+
+    async def _ask_budget(self, eviction: _Eviction, pod: Json) -> None:
+        """Count the disruption, or raise what the budget says."""
+        namespace = eviction.context.namespace
+        listing = await self._budgets.list(Query(Selection(namespace)))
+        found = disruption.budgets_of(pod, [entry.decode() for entry in listing.entries])
+        if len(found) > 1:
+            raise StatusError(_SEVERAL)
+        if not found or disruption.spares(pod, found[0]):
+            return
+
+        async def count(budget: Json | None) -> Json:
+            if budget is None:
+                raise errors.not_found(self._budgets.resource.kind, meta.name_of(found[0]))
+            disruption.take_one(budget, meta.name_of(pod), times.rfc3339(self._clock.now()))
+            return budget
+
+        await self._budgets.update(
+            self._tracked(self._budgets, count), self._context(eviction, self._budgets, meta.name_of(found[0]))
+        )
+        eviction.counted = True
+
+    async def _announce(self, eviction: _Eviction, pod: Json) -> str:
+        """Tell in the pod's conditions why it goes; answers its resourceVersion then."""
+
+        async def announced(current: Json | None) -> Json:
+            if current is None:
+                raise errors.not_found(self._pods.resource.kind, meta.name_of(pod))
+            if meta.resource_version_of(current) != meta.resource_version_of(pod):
+                raise errors.conflict(self._pods.resource.kind, meta.name_of(pod), errors.MODIFIED)
+            status = current.setdefault("status", {})
+            target = {
+                "type": "DisruptionTarget",
+                "status": "True",
+                "reason": "EvictionByEvictionAPI",
+                "message": "Eviction API: evicting",
+            }
+            now = times.rfc3339(self._clock.now())
+            status["conditions"] = meta.set_condition(status.get("conditions"), target, now)
+            return current
+
+        context = self._context(eviction, self._pods, meta.name_of(pod))
+        entry, _ = await self._pods.update(self._tracked(self._pods, announced), context)
+        return str(entry.revision)
+
+    def _context(self, eviction: _Eviction, store: Store, name: str) -> Context:
+        user, namespace, dry_run = eviction.request.user, eviction.context.namespace, eviction.options.dry_run
+        return Context(user, namespace, name, "status", dry_run, allocators=store.allocators)
+
+    def _tracked(self, store: Store, change: Change) -> Change:
+        """The change, and its fields as this server's."""
+
+        async def tracked(old: Json | None) -> Json:
+            before = codec.copy_of(old) if old is not None else None
+            obj = await change(old)
+            store.track(obj, before, _SERVER)
+            return obj
+
+        return tracked

@@ -10,6 +10,7 @@ from apiserver.registry.registry import Registry
 from apiserver.resources.apps.deployments import DEPLOYMENTS
 from apiserver.resources.core.configmaps import CONFIG_MAPS
 from apiserver.resources.core.pods import PODS
+from apiserver.resources.policy.poddisruptionbudgets import POD_DISRUPTION_BUDGETS
 from apiserver.storage.cacher import Cacher
 from tests.apiserver.handlers.calls import Caller
 from tests.fakes.storage import MemoryStorage
@@ -27,6 +28,6 @@ async def api(storage: MemoryStorage) -> AsyncIterator[Caller]:
     cacher = Cacher(storage)
     task = asyncio.create_task(cacher.run())
     await cacher.wait_until_filled()
-    yield Caller(Registry(cacher, [CONFIG_MAPS, PODS, DEPLOYMENTS]))
+    yield Caller(Registry(cacher, [CONFIG_MAPS, PODS, DEPLOYMENTS, POD_DISRUPTION_BUDGETS]))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
