@@ -288,7 +288,7 @@ def _paths_of(row: Resource) -> Iterator[tuple[str, list[tuple[str, str, tuple[s
         yield kind.path(), _allowed(row, _COLLECTION[:1])
     yield kind.path(namespace, "{name}"), _allowed(row, _ITEM)
     for subresource in row.subresources:
-        if subresource in ("status", "scale"):
+        if subresource in ("status", "scale", "ephemeralcontainers", "resize"):
             yield kind.path(namespace, "{name}", subresource), list(_ITEM[:3])
 
 

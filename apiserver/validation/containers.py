@@ -13,6 +13,12 @@ _PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
 _MESSAGE_POLICIES: Final = ("FallbackToLogsOnError", "File")
 _PROPAGATIONS: Final = ("Bidirectional", "HostToContainer", "None")
 _INIT_TEXT: Final = "may not be set for init containers without restartPolicy=Always"
+_EPHEMERAL: Final = "cannot be set for an Ephemeral Container"
+#: what fundamental services of a pod need, which an ephemeral container is not to be
+_NOT_EPHEMERAL: Final = (
+    *("lifecycle", "livenessProbe", "ports", "readinessProbe", "resizePolicy", "resources", "restartPolicy"),
+    "startupProbe",
+)
 _ENV_TEXT: Final = "a valid environment variable name must consist only of printable ASCII characters other than '='"
 
 
@@ -33,6 +39,31 @@ def check(spec: Json, path: str) -> list[FieldError]:
     everyone = [*fields.each(containers, f"{path}.containers"), *fields.each(inits, f"{path}.initContainers")]
     found += fields.unique((container.get("name"), f"{at}.name") for container, at in everyone)
     found += _host_ports(fields.each(containers, f"{path}.containers"), host_network=bool(spec.get("hostNetwork")))
+    return found
+
+
+def ephemeral(spec: Json, path: str) -> list[FieldError]:
+    """The ephemeral containers of a pod spec (upstream: validateEphemeralContainers)."""
+    volumes = {volume.get("name") for volume in spec.get("volumes") or ()}
+    targets = {container.get("name") for container in spec.get("containers") or ()}
+    taken = targets | {container.get("name") for container in spec.get("initContainers") or ()}
+    found: list[FieldError] = []
+    for container, at in fields.each(spec.get("ephemeralContainers"), f"{path}.ephemeralContainers"):
+        found += _container(container, at, volumes)
+        name = container.get("name")
+        if name and name in taken:
+            found.append(errors.duplicate(f"{at}.name", name))
+        taken.add(name)
+        target = container.get("targetContainerName")
+        if target and target not in targets:
+            found.append(errors.not_found_value(f"{at}.targetContainerName", target))
+        found += [
+            errors.forbidden_field(f"{at}.{field}", _EPHEMERAL) for field in _NOT_EPHEMERAL if container.get(field)
+        ]
+        for mount, mount_at in fields.each(container.get("volumeMounts"), f"{at}.volumeMounts"):
+            for field in ("subPath", "subPathExpr"):
+                if mount.get(field):
+                    found.append(errors.forbidden_field(f"{mount_at}.{field}", _EPHEMERAL))
     return found
 
 

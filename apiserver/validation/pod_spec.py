@@ -18,6 +18,8 @@ def check(spec: Json, path: str) -> list[FieldError]:
     """All checks of a pod spec."""
     found = volumes.check(spec.get("volumes"), f"{path}.volumes")
     found += containers.check(spec, path)
+    if "ephemeralContainers" in spec:
+        found += containers.ephemeral(spec, path)
     found += _policies(spec, path)
     found += _names(spec, path)
     found += scheduling.node_selector(spec.get("nodeSelector"), f"{path}.nodeSelector")

@@ -240,6 +240,11 @@ def forbidden_field(field: str, detail: str) -> FieldError:
     return FieldError("FieldValueForbidden", field, detail)
 
 
+def not_found_value(field: str, value: Any) -> FieldError:
+    """A value that refers to nothing."""
+    return FieldError("FieldValueNotFound", field, "", value)
+
+
 def duplicate(field: str, value: Any) -> FieldError:
     """A value that may occur once only."""
     return FieldError("FieldValueDuplicate", field, "", value)

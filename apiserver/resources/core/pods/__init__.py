@@ -34,5 +34,7 @@ PODS: Final = Resource(
         "status.podIPs": _first_ip,
         "status.nominatedNodeName": lambda pod: status_of(pod).get("nominatedNodeName") or "",
     },
-    subresources=("status", "binding", "eviction", "log", "exec", "attach", "portforward"),
+    subresources=(
+        *("status", "ephemeralcontainers", "resize", "binding", "eviction", "log", "exec", "attach", "portforward"),
+    ),
 )

@@ -8,9 +8,9 @@ from typing import Final
 from apiserver.registry.strategy import Context
 from apiserver.resources.base import KindStrategy
 from apiserver.resources.core.pods.defaults import pod_defaults
-from apiserver.validation import pod_spec, pod_update, pod_warnings
+from apiserver.validation import metadata, pod_parts, pod_spec, pod_update, pod_warnings
 from apiserver.validation.remembered import Remembered
-from machinery.api import codec, meta, names, pods
+from machinery.api import codec, errors, meta, names, pods
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
@@ -51,6 +51,38 @@ class PodStrategy(KindStrategy):
     def validate_binding_update(self, obj: Json, old: Json, context: Context) -> list[FieldError]:
         """The binding was checked; the pod's spec changes in the one field that a binding sets."""
         return []
+
+    def prepare_for_ephemeralcontainers_update(self, obj: Json, old: Json, context: Context) -> None:
+        """Ephemeral containers change, and no more."""
+        self._prepare_part(obj, old, pod_parts.with_ephemeral(obj.get("spec") or {}, old.get("spec") or {}))
+
+    def validate_ephemeralcontainers_update(self, obj: Json, old: Json, context: Context) -> list[FieldError]:
+        """The whole pod, then what is new in it."""
+        return metadata.check_update(obj, old) + self.check(obj) + pod_parts.check_ephemeral(obj, old)
+
+    def prepare_for_resize_update(self, obj: Json, old: Json, context: Context) -> None:
+        """Resources of containers change, and no more."""
+        self._prepare_part(obj, old, pod_parts.with_resources(obj.get("spec") or {}, old.get("spec") or {}))
+
+    def validate_resize_update(self, obj: Json, old: Json, context: Context) -> list[FieldError]:
+        """The whole pod, then what is new in it."""
+        return metadata.check_update(obj, old) + self.check(obj) + pod_parts.check_resize(obj, old)
+
+    def _prepare_part(self, obj: Json, old: Json, spec: Json) -> None:
+        """The old object with another spec, in place; of the metadata stays what the server needs to compare."""
+        kept = {name: obj["metadata"][name] for name in ("resourceVersion", "managedFields") if name in obj["metadata"]}
+        obj["metadata"] = {name: value for name, value in old["metadata"].items() if name not in kept} | kept
+        for name in ("spec", "status"):
+            obj.pop(name, None)
+        obj |= {name: value for name, value in old.items() if name not in ("metadata", "spec")} | {"spec": spec}
+        self.bump_generation(obj, old)
+
+    def validate(self, obj: Json, context: Context) -> list[FieldError]:
+        """As all kinds; and nobody is debugged before it runs."""
+        found = super().validate(obj, context)
+        if (obj.get("spec") or {}).get("ephemeralContainers"):
+            found.append(errors.forbidden_field("spec.ephemeralContainers", "cannot be set on create"))
+        return found
 
     def check(self, obj: Json) -> list[FieldError]:
         """The spec. Pods of one template are judged once, for they differ in no more than the token volume's name."""
