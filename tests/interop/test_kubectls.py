@@ -3,6 +3,7 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -116,9 +117,9 @@ def test_every_line_of_the_table_does_what_it_says(complaints: dict[str, list[st
     assert "\n".join(complaints[version]) == ""
 
 
-def wrong(server: ApiserverProcess, version: str, namespace: str, line: Line) -> str:
-    """What is wrong with the outcome of a line; empty when nothing is."""
-    words = line.command.format(ns=namespace).split()
+def wrong(server: ApiserverProcess, version: str, namespace: str, line: Line, folder: Path = Path()) -> str:
+    """What is wrong with the outcome of a line; empty when nothing is. `folder` is what it calls {dir}."""
+    words = line.command.format(ns=namespace, dir=folder).split()
     end = words.index("--") if "--" in words else len(words)
     run = server.kubectl(*words[:end], "-n", namespace, *words[end:], version=version)
     said = (run.out + run.err).strip()

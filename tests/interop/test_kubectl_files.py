@@ -1,0 +1,177 @@
+"""Command lines about files, nodes and requests, that every kubectl is run with in this order; see test_kubectls."""
+
+import base64
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.integration.apiserver_process import ApiserverProcess
+from tests.interop.test_kubectls import VERSIONS, Line, wrong
+from tests.kubectls import NO_KUBECTL, kubectls
+
+FILES = {
+    "one.yaml": """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: one, labels: {app: files}}
+data: {color: red, size: "1"}
+""",
+    "changed.yaml": """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: one, labels: {app: files}}
+data: {color: green}
+""",
+    "two.yaml": """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: two, labels: {app: files}}
+data: {color: red}
+""",
+    "web.yaml": """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - {name: a, image: "nginx:1", ports: [{containerPort: 80}]}
+      - {name: b, image: "nginx:1"}
+""",
+    "kustomization.yaml": """
+resources: [two.yaml]
+namePrefix: k-
+configMapGenerator: [{name: made, literals: [a=b]}]
+""",
+    "node.yaml": """
+apiVersion: v1
+kind: Node
+metadata: {name: NS}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: idle}
+spec: {nodeName: NS, containers: [{name: a, image: "nginx:1"}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: busy, labels: {app: busy}}
+spec: {nodeName: NS, containers: [{name: a, image: "nginx:1"}]}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: busy}
+spec: {minAvailable: 1, selector: {matchLabels: {app: busy}}}
+""",
+    "request.yaml": """
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {name: NS}
+spec:
+  signerName: example.com/any
+  usages: [client auth]
+  request: REQUEST
+""",
+}
+SECOND = '{{"spec":{{"template":{{"spec":{{"containers":[{{"name":"b","image":"nginx:2"}}]}}}}}}}}'
+READY = '{{"status":{{"phase":"Running","conditions":[{{"type":"Ready","status":"True"}}]}}}}'
+SPENT = '{{"status":{{"observedGeneration":1,"disruptionsAllowed":{0},"currentHealthy":1,"desiredHealthy":1}}}}'
+LINES = (
+    Line("diff -f {dir}/one.yaml", r"^\+  color: red$", 1),
+    Line("apply -f {dir}/one.yaml", r"^configmap/one created$"),
+    Line("apply -f {dir}/one.yaml", r"^configmap/one unchanged$"),
+    Line("diff -f {dir}/one.yaml", r"^$"),
+    Line("apply -f {dir}/changed.yaml", r"^configmap/one configured$"),
+    Line("get cm one -o jsonpath={{.data}}", r'^\{"color":"green"\}$'),
+    Line("edit cm one", r"^configmap/one edited$"),
+    Line("get cm one -o jsonpath={{.data.color}}", r"^blue$"),
+    Line("replace --force -f {dir}/one.yaml", r"^configmap/one replaced$"),
+    Line("replace -f {dir}/changed.yaml", r"^configmap/one replaced$"),
+    Line("apply --server-side -f {dir}/two.yaml --field-manager=ann", r"^configmap/two serverside-applied$"),
+    Line('patch cm two --type=merge -p {{"data":{{"color":"blue"}}}}', r"^configmap/two patched$"),
+    Line(
+        "apply --server-side -f {dir}/two.yaml --field-manager=ann",
+        r'^error: Apply failed with 1 conflict: conflict with "kubectl-patch" using v1: \.data\.color$',
+        1,
+    ),
+    Line("apply --server-side -f {dir}/two.yaml --field-manager=ann --force-conflicts", r"^configmap/two serverside"),
+    Line("get cm two -o jsonpath={{.data.color}}", r"^red$"),
+    Line("apply -f {dir}/two.yaml", r"^configmap/two configured$"),
+    Line("apply -f {dir}/one.yaml", r"^configmap/one configured$"),
+    Line("apply --prune -l app=files -f {dir}/two.yaml --prune-allowlist=core/v1/ConfigMap", r"^configmap/one pruned$"),
+    Line("apply -k {dir}", r"^configmap/k-two created$"),
+    Line("kustomize {dir}", r"^  name: k-made-\w+$"),
+    Line("apply -f {dir}/web.yaml", r"^deployment.apps/web created$"),
+    Line(
+        f"patch deployment/web -p {SECOND}",
+        r"^deployment.apps/web patched$",
+    ),
+    Line(
+        'patch deployment/web --type=json -p [{{"op":"test","path":"/spec/replicas","value":1}}]',
+        r"^deployment.apps/web patched \(no change\)$",
+    ),
+    Line("get deployment/web -o jsonpath={{..image}}", r"^nginx:1 nginx:2$"),
+    Line("apply -f {dir}/node.yaml", r"^poddisruptionbudget.policy/busy created$"),
+    Line("taint node {ns} full=yes:NoSchedule", r"^node/\S+ tainted$"),
+    Line("taint node {ns} full-", r"^node/\S+ untainted$"),
+    Line("cordon {ns}", r"^node/\S+ cordoned$"),
+    Line("uncordon {ns}", r"^node/\S+ uncordoned$"),
+    Line("debug idle --image=busybox:1 --container=look", r""),
+    Line("get pod idle -o jsonpath={{.spec.ephemeralContainers[*].name}}", r"^look$"),
+    Line(f"patch pod busy --subresource=status --type=merge -p {READY}", r"^pod/busy patched"),
+    Line(f"patch pdb busy --subresource=status --type=merge -p {SPENT.replace('{0}', '0')}", r"patched"),
+    Line("drain {ns} --force --grace-period=0 --timeout=1s", r"would violate the pod's disruption budget", 1),
+    Line(f"patch pdb busy --subresource=status --type=merge -p {SPENT.replace('{0}', '1')}", r"patched"),
+    Line("drain {ns} --force --grace-period=0 --timeout=20s", r"^node/\S+ drained$"),
+    Line("get pods", r"^No resources found"),
+    Line("create -f {dir}/request.yaml", r"^certificatesigningrequest\S+ created$"),
+    Line("certificate approve {ns}", r"^certificatesigningrequest\S+ approved$"),
+    Line("get csr {ns}", r"Approved$"),
+)
+
+
+@pytest.fixture(scope="module")
+def complaints(server: ApiserverProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[str]]]:
+    """Version → what went wrong with its lines."""
+
+    def run(version: str) -> list[str]:
+        namespace = f"files-{version.replace('.', '-')}"
+        folder = _write(tmp_path_factory.mktemp(namespace), namespace)
+        server.kubectl("create", "namespace", namespace, version=version).ok()
+        server.kubectl("create", "serviceaccount", "default", "-n", namespace, version=version).ok()
+        return [found for line in LINES if (found := wrong(server, version, namespace, line, folder))]
+
+    installed = [version for version in VERSIONS if version in kubectls()]
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(3) as pool:
+        patch.setitem(os.environ, "KUBE_EDITOR", "sed -i s/green/blue/")
+        yield dict(zip(installed, pool.map(run, installed), strict=True))
+
+
+def _write(folder: Path, namespace: str) -> Path:
+    request = base64.b64encode(_certificate_request()).decode()
+    for name, text in FILES.items():
+        (folder / name).write_text(text.replace("NS", namespace).replace("REQUEST", request))
+    return folder
+
+
+def _certificate_request() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "jane")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_line_of_the_table_does_what_it_says(complaints: dict[str, list[str]], version: str) -> None:
+    assert version in complaints, f"kubectl {version} is missing: {NO_KUBECTL}"
+    assert "\n".join(complaints[version]) == ""
