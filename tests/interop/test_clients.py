@@ -1,0 +1,84 @@
+"""Client libraries from PyPI, unchanged, against a real server: each in a process of its own (see `clients`)."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.apiserver_process import ROOT, ApiserverProcess
+
+CLIENTS = Path(__file__).parent / "clients"
+
+
+@pytest.fixture
+def namespace(server: ApiserverProcess, request: pytest.FixtureRequest) -> Iterator[str]:
+    """One of the test's own, with a service account for its pods."""
+    name = "clients-" + request.node.callspec.id.replace("_", "-") if hasattr(request.node, "callspec") else "clients"
+    server.kubectl("create", "namespace", name).ok()
+    server.kubectl("create", "serviceaccount", "default", "-n", name).ok()
+    yield name
+    server.kubectl("delete", "namespace", name, "--wait=false").ok()
+
+
+@pytest.mark.parametrize("program", ["official", "asynchronous", "with_kr8s", "with_lightkube"])
+def test_a_client_library_finds_everything_as_it_expects(
+    server: ApiserverProcess, namespace: str, program: str
+) -> None:
+    command = [sys.executable, str(CLIENTS / f"{program}.py"), str(server.kubeconfig), namespace]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=ROOT, env=_environment(server))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_operator_made_with_kopf_reconciles(server: ApiserverProcess, namespace: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "kopf", "run", str(CLIENTS / "operator.py"), "--standalone", "-n", namespace]
+    with open(tmp_path / "log", "wb") as log:
+        operator = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=_environment(server))
+    try:
+        _kubectl(server, namespace, "create", "cm", "one", "--from-literal=color=red")
+        _kubectl(server, namespace, "label", "cm", "one", "copies=2")
+        copies = (
+            "get",
+            "cm",
+            "-l",
+            "copy-of=one",
+            "-o",
+            "jsonpath={range .items[*]}{.metadata.name}={.data.color} {end}",
+        )
+
+        def shown() -> str:
+            return _kubectl(server, namespace, *copies).strip()
+
+        _until(lambda: shown() == "one-0=red one-1=red", tmp_path / "log")
+        _kubectl(server, namespace, "patch", "cm", "one", "-p", '{"data":{"color":"blue"}}')
+        _until(lambda: shown() == "one-0=blue one-1=blue", tmp_path / "log")
+        finalizers = _kubectl(server, namespace, "get", "cm", "one", "-o", "jsonpath={.metadata.finalizers}")
+        assert "kopf" in finalizers
+        _kubectl(server, namespace, "delete", "cm", "one", "--timeout=30s")
+        assert shown() == ""
+    finally:
+        operator.send_signal(signal.SIGTERM)
+        try:
+            operator.wait(20)
+        except subprocess.TimeoutExpired:
+            operator.kill()
+            operator.wait()
+
+
+def _kubectl(server: ApiserverProcess, namespace: str, *arguments: str) -> str:
+    return server.kubectl(*arguments, "-n", namespace).ok()
+
+
+def _until(holds: Callable[[], bool], log: Path) -> None:
+    deadline = time.monotonic() + 40
+    while not holds():
+        assert time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.2)
+
+
+def _environment(server: ApiserverProcess) -> dict[str, str]:
+    return {**os.environ, "KUBECONFIG": str(server.kubeconfig), "HOME": str(server.directory), "NO_PROXY": "*"}
