@@ -17,8 +17,10 @@ from apiserver.storage.objects import Entry, encode, entry_of_own
 from machinery.api import codec, errors, protobuf_encode
 from machinery.api.codec import Json
 
-#: objects per chunk of a list, with a breath for other requests between two of them
+#: objects per chunk of a list, with a breath for other requests between two; and where each has to be worked out
 CHUNK: Final = 50
+_ROWS: Final = 10
+_TURNS: Final = 4  # of the loop in one breath: a request takes several, and each would wait for a chunk
 
 
 _PARTIAL: Final = "PartialObjectMetadata"
@@ -38,6 +40,11 @@ class View:
         """Whether items are messages."""
         return self.accepted.media_type == negotiation.PROTOBUF
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether items are what lies in the cache."""
+        return self.accepted.form is Form.OBJECT and self.resource.conversion is None and not self.is_protobuf
+
     def item(self, entry: Entry, revision: int = 0) -> bytes:
         """One object of a list."""
         if self.resource.conversion is not None:
@@ -54,9 +61,7 @@ class View:
 
     def items(self, entries: Iterable[Entry]) -> list[bytes]:
         """Several objects of a list; as they are cached is as nearly everybody wants them."""
-        if self.accepted.form is Form.OBJECT and self.resource.conversion is None and not self.is_protobuf:
-            return [entry.raw for entry in entries]
-        return [self.item(entry) for entry in entries]
+        return [entry.raw for entry in entries] if self.is_plain else [self.item(entry) for entry in entries]
 
     def alone(self, entry: Entry, revision: int = 0, *, headers: bool = True) -> bytes:
         """One object by itself; a table of one row may go without its column definitions."""
@@ -164,11 +169,18 @@ def _chunks_of(shown: View) -> Chunks:
 async def _chunks(shown: View, metadata: Json, entries: list[Entry]) -> AsyncIterator[bytes]:
     yield shown.head(metadata)
     lead: list[bytes] = []
-    for start in range(0, len(entries), CHUNK):
-        yield b",".join(lead + shown.items(entries[start : start + CHUNK]))
+    size = CHUNK if shown.is_plain else _ROWS
+    for start in range(0, len(entries), size):
+        yield b",".join(lead + shown.items(entries[start : start + size]))
         lead = [b""]  # makes a comma
-        await asyncio.sleep(0)
+        await _breath()
     yield b"]}"
+
+
+async def _breath() -> None:
+    """Other requests get on."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 async def _indented(shown: View, metadata: Json, entries: list[Entry]) -> AsyncIterator[bytes]:
@@ -177,7 +189,7 @@ async def _indented(shown: View, metadata: Json, entries: list[Entry]) -> AsyncI
     for entry in entries:
         yield lead + _indent(shown.item(entry), 4)
         lead = b",\n    "
-        await asyncio.sleep(0)
+        await _breath()
     yield b"\n  ]\n}"
 
 
@@ -205,8 +217,8 @@ async def _in_protobuf(shown: View, metadata: Json, entries: list[Entry]) -> Asy
     items = []
     for number, entry in enumerate(entries):
         items.append(shown.item(entry))
-        if not number % CHUNK:
-            await asyncio.sleep(0)
+        if not number % _ROWS:
+            await _breath()
     yield protobuf_encode.encode_list(shown.list_head(metadata), items)
 
 
