@@ -257,17 +257,20 @@ _OPERATIONS: Final[Mapping[str, Callable[[Json, Json], int | None]]] = {
 
 
 def merge_patch(doc: Json, patch: Any) -> Json:
-    """A new document: objects are merged, null removes, everything else replaces; raises MalformedPatch."""
+    """A new document, which shares with the old one what no key of the patch leads to; raises MalformedPatch.
+
+    Objects are merged, null removes, everything else replaces.
+    """
     if not isinstance(patch, dict):
         raise MalformedPatch("Invalid JSON Patch")
-    merged: Json = _merged(codec.copy_of(doc), codec.copy_of(patch))
+    merged: Json = _merged(doc, codec.copy_of(patch))
     return merged
 
 
 def _merged(target: Any, patch: Any) -> Any:
     if not isinstance(patch, dict):
         return patch
-    target = target if isinstance(target, dict) else {}
+    target = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:
             target.pop(key, None)
