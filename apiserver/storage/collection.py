@@ -4,7 +4,7 @@ import asyncio
 import logging
 from bisect import bisect_left, insort
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,6 +21,10 @@ HISTORY_LENGTH: Final = 10_000
 HISTORY_SECONDS: Final = 300.0
 #: a watcher that has this many changes before it is dropped; its client lists or watches again
 WATCHER_BACKLOG: Final = 10_000
+#: a watch among many is written to at most so often: the more there are, the more each write should carry, seconds
+PACE_PER_WATCHER: Final = 25e-6
+LONGEST_PACE: Final = 0.005
+_SHORTEST_PACE: Final = 0.001  # below, waiting costs more than it saves
 #: how many of the last changes keep their frames: the others are framed again by who still needs them
 _FRAMED: Final = 256
 
@@ -85,8 +89,11 @@ class Watcher:
         self.since = since
         self.closed = False
         self.error: Exception | None = None
+        #: all who watch the same; the collection's own set
+        self.company: Sized = ()
         self._waiting: list[Delivery] = []
         self._ready = asyncio.Event()
+        self._next = 0.0  # on the loop's clock: not before then is more fetched
 
     def offer(self, type_: str, event: Event) -> None:
         """A change that concerns this watch happened; `type_` is what it is to this selection."""
@@ -118,8 +125,18 @@ class Watcher:
         while not self._waiting and not self.closed:
             self._ready.clear()
             await self._ready.wait()
+        pace = min(PACE_PER_WATCHER * len(self.company), LONGEST_PACE)
+        if pace >= _SHORTEST_PACE:
+            await self._keep_pace(pace)
         batch, self._waiting = self._waiting, []
         return batch
+
+    async def _keep_pace(self, pace: float) -> None:
+        """What comes after a quiet time goes out at once; in a stream of changes several go together."""
+        loop = asyncio.get_running_loop()
+        if self._next > loop.time() and not self.closed:
+            await asyncio.sleep(self._next - loop.time())
+        self._next = loop.time() + pace
 
 
 class Collection:
@@ -247,7 +264,9 @@ class Collection:
             if type_:
                 watcher.offer(type_, event)
         bucket = _bucket(selection)
-        self._watchers.setdefault(bucket, {}).setdefault(selection, set()).add(watcher)
+        company = self._watchers.setdefault(bucket, {}).setdefault(selection, set())
+        company.add(watcher)
+        watcher.company = company
         self._watched_fields[bucket[0]] += 1
         return watcher
 

@@ -1,5 +1,7 @@
 """storage.collection: order, history and watchers, without a storage."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -235,3 +237,21 @@ def _replay(watcher: Watcher, seen: dict[str, bytes]) -> None:
         else:
             seen[tail] = entry.json()
     assert revisions == sorted(set(revisions))
+
+
+async def test_of_a_crowd_each_gets_the_first_change_at_once_and_what_follows_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PACE_PER_WATCHER", 1.0)
+    monkeypatch.setattr(module, "LONGEST_PACE", 0.02)
+    world = _World()
+    watcher = world.collection.watch(Selection(), 0)
+    world.put(pod("a"))
+    assert len(await watcher.fetch()) == 1
+    world.put(pod("b"))
+    following = asyncio.create_task(watcher.fetch())
+    await asyncio.sleep(0)
+    world.put(pod("c"))
+    assert len(await following) == 2
+    watcher.close()
+    assert await watcher.fetch() == []
