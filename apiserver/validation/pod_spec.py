@@ -10,6 +10,9 @@ from machinery.api.errors import FieldError
 _RESTART: Final = ("Always", "Never", "OnFailure")
 _DNS: Final = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 _PREEMPTION: Final = ("Never", "PreemptLowerPriority")
+_SYSTEMS: Final = ("linux", "windows")
+_MOST_SEARCHES: Final = 32
+_LONGEST_SEARCHES: Final = 2048  # characters
 _MAX_INT32: Final = 2**31 - 1
 _SUBDOMAINS: Final = ("nodeName", "serviceAccountName", "priorityClassName", "runtimeClassName", "schedulerName")
 
@@ -21,6 +24,7 @@ def check(spec: Json, path: str) -> list[FieldError]:
     if "ephemeralContainers" in spec:
         found += containers.ephemeral(spec, path)
     found += _policies(spec, path)
+    found += _host(spec, path)
     found += _names(spec, path)
     found += scheduling.node_selector(spec.get("nodeSelector"), f"{path}.nodeSelector")
     found += scheduling.tolerations(spec.get("tolerations"), f"{path}.tolerations")
@@ -37,6 +41,21 @@ def _policies(spec: Json, path: str) -> list[FieldError]:
     found = fields.one_of(spec.get("restartPolicy"), _RESTART, f"{path}.restartPolicy", needed=True)
     found += fields.one_of(spec.get("dnsPolicy"), _DNS, f"{path}.dnsPolicy", needed=True)
     return found + fields.one_of(spec.get("preemptionPolicy"), _PREEMPTION, f"{path}.preemptionPolicy")
+
+
+def _host(spec: Json, path: str) -> list[FieldError]:
+    """The operating system, and which of the host's namespaces go together."""
+    found: list[FieldError] = []
+    if spec.get("os") is not None:
+        found += fields.one_of(spec["os"].get("name"), _SYSTEMS, f"{path}.os.name", needed=True)
+    if spec.get("shareProcessNamespace") and spec.get("hostPID"):
+        text = "ShareProcessNamespace and HostPID cannot both be enabled"
+        found.append(errors.invalid_value(f"{path}.securityContext.shareProcessNamespace", True, text))
+    if spec.get("hostUsers") is False:
+        of_host = [name for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
+        found += [errors.forbidden_field(f"{path}.{name}", "when `hostUsers` is false") for name in of_host]
+    claims = fields.each(spec.get("resourceClaims"), f"{path}.resourceClaims")
+    return found + fields.unique((claim.get("name"), f"{at}.name") for claim, at in claims)
 
 
 def _names(spec: Json, path: str) -> list[FieldError]:
@@ -86,4 +105,20 @@ def _dns_config(spec: Json, path: str) -> list[FieldError]:
         found.append(errors.invalid_value(f"{path}.dnsConfig.nameservers", servers, text))
     for server, at in fields.each(servers, f"{path}.dnsConfig.nameservers"):
         found += fields.ip_address(server, at)
+    for option, at in fields.each(config.get("options"), f"{path}.dnsConfig.options"):
+        found += [] if option.get("name") else [errors.required(at, "must not be empty")]
+    return found + _searches(config.get("searches") or [], f"{path}.dnsConfig.searches")
+
+
+def _searches(searches: list[str], path: str) -> list[FieldError]:
+    found: list[FieldError] = []
+    if len(searches) > _MOST_SEARCHES:
+        text = f"must not have more than {_MOST_SEARCHES} search paths"
+        found.append(errors.invalid_value(path, searches, text))
+    if len(" ".join(searches)) > _LONGEST_SEARCHES:
+        text = f"must not have more than {_LONGEST_SEARCHES} characters (including spaces) in the search list"
+        found.append(errors.invalid_value(path, searches, text))
+    for search, at in fields.each(searches, path):
+        if search != ".":
+            found += fields.satisfies(search.removesuffix("."), at, names.is_dns_subdomain)
     return found

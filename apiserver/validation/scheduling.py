@@ -137,6 +137,7 @@ def topology_spread(items: list[Json] | None, path: str) -> list[FieldError]:
             found.append(errors.invalid_value(f"{at}.maxSkew", item.get("maxSkew") or 0, "must be greater than zero"))
         found += _topology_key(item, at, "can not be empty")
         found += fields.one_of(item.get("whenUnsatisfiable"), _UNSATISFIABLE, f"{at}.whenUnsatisfiable", needed=True)
+        found += _min_domains(item, at)
         pair = (item.get("topologyKey"), item.get("whenUnsatisfiable"))
         if pair in seen:
             shown = f"{{{pair[0]}, {pair[1]}}}"
@@ -145,6 +146,19 @@ def topology_spread(items: list[Json] | None, path: str) -> list[FieldError]:
         for name in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
             found += fields.one_of(item.get(name), _INCLUSION, f"{at}.{name}")
         found += selectors.label_selector(item.get("labelSelector"), f"{at}.labelSelector")
+    return found
+
+
+def _min_domains(item: Json, path: str) -> list[FieldError]:
+    least, action = item.get("minDomains"), item.get("whenUnsatisfiable")
+    if least is None:
+        return []
+    found = []
+    if least <= 0:
+        found.append(errors.invalid_value(f"{path}.minDomains", least, "must be greater than zero"))
+    if action != "DoNotSchedule":
+        text = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}"
+        found.append(errors.invalid_value(f"{path}.minDomains", least, text))
     return found
 
 

@@ -1,6 +1,6 @@
 """Volumes of a pod (upstream: ValidateVolumes, validateVolumeSource in pkg/apis/core/validation)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from apiserver.validation import fields, references
@@ -44,8 +44,10 @@ def _source(volume: Json, path: str) -> list[FieldError]:
         return [errors.required(path, "must specify a volume type")]
     text = "may not specify more than 1 volume type"
     found = [errors.forbidden_field(f"{path}.{key}", text) for key in chosen[1:]]
-    check_source = _SOURCES.get(chosen[0])
-    return found + (check_source(volume[chosen[0]], f"{path}.{chosen[0]}") if check_source else [])
+    kind, source, at = chosen[0], volume[chosen[0]], f"{path}.{chosen[0]}"
+    found += [errors.required(f"{at}.{field}") for field in _NEEDED.get(kind, ()) if not source.get(field)]
+    check_source = _SOURCES.get(kind)
+    return found + (check_source(source, at) if check_source else [])
 
 
 def _mode(value: int | None, path: str) -> list[FieldError]:
@@ -195,6 +197,25 @@ def _csi(source: Json, path: str) -> list[FieldError]:
     return fields.satisfies(driver.lower(), f"{path}.driver", names.is_dns_subdomain)
 
 
+#: what a source says nothing without, where nothing else is checked
+_NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "awsElasticBlockStore": ("volumeID",),
+    "azureDisk": ("diskName", "diskURI"),
+    "azureFile": ("secretName", "shareName"),
+    "cephfs": ("monitors",),
+    "cinder": ("volumeID",),
+    "flexVolume": ("driver",),
+    "gcePersistentDisk": ("pdName",),
+    "gitRepo": ("repository",),
+    "glusterfs": ("endpoints", "path"),
+    "iscsi": ("targetPortal", "iqn"),
+    "photonPersistentDisk": ("pdID",),
+    "portworxVolume": ("volumeID",),
+    "quobyte": ("registry", "volume"),
+    "rbd": ("monitors", "image"),
+    "scaleIO": ("gateway", "system", "volumeName"),
+    "vsphereVolume": ("volumePath",),
+}
 _SOURCES: Final[dict[str, Callable[[Json, str], list[FieldError]]]] = {
     "configMap": _config_map,
     "csi": _csi,

@@ -26,6 +26,7 @@ _COUNTS: Final = (
 class DaemonSetStrategy(WorkloadStrategy):
     """One pod a node, replaced one node at a time."""
 
+    runs_in = "DaemonSet"
     called = "daemonset"
 
     def defaults(self, obj: Json) -> None:

@@ -18,6 +18,7 @@ from machinery.api.errors import FieldError
 class ReplicationControllerStrategy(ReplicaSetStrategy):
     """A ReplicaSet whose selector is a map, and comes from the template where it is left out."""
 
+    runs_in = "ReplicationController"
     called = "replication controller"
 
     def defaults(self, obj: Json) -> None:

@@ -32,6 +32,7 @@ _IMMUTABLE_TEXT: Final = (
 class StatefulSetStrategy(WorkloadStrategy):
     """Pods with names and claims of their own."""
 
+    runs_in = "StatefulSet"
     called = "statefulset"
 
     def defaults(self, obj: Json) -> None:

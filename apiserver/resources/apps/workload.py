@@ -19,6 +19,8 @@ class WorkloadStrategy(KindStrategy):
     has_generation = True
     #: how upstream names the kind in its text about an empty selector
     called = "deployment"
+    #: and in that about deadlines
+    runs_in = "ReplicaSet"
 
     def defaults(self, obj: Json) -> None:
         """The template's defaults."""
@@ -66,7 +68,7 @@ class WorkloadStrategy(KindStrategy):
                 text = EMPTY_SELECTOR.format(self.called)
                 found.append(errors.invalid_value("spec.selector", selector, text))
         if not found or selector:
-            found += _template(spec.get("template") or {}, selector or {})
+            found += _template(spec.get("template") or {}, selector or {}, self.runs_in)
         return found + self.check_spec(spec)
 
     def check_spec(self, spec: Json) -> list[FieldError]:
@@ -78,7 +80,7 @@ class WorkloadStrategy(KindStrategy):
         return fields.immutable(spec_of(obj).get("selector"), spec_of(old).get("selector"), "spec.selector")
 
 
-def _template(template: Json, selector: Json) -> list[FieldError]:
+def _template(template: Json, selector: Json, runs_in: str) -> list[FieldError]:
     path = "spec.template"
     labels = (template.get("metadata") or {}).get("labels") or {}
     found: list[FieldError] = []
@@ -94,6 +96,6 @@ def _template(template: Json, selector: Json) -> list[FieldError]:
     if policy != "Always":
         found.append(errors.not_supported(f"{path}.spec.restartPolicy", policy, ("Always",)))
     if (template.get("spec") or {}).get("activeDeadlineSeconds") is not None:
-        text = "activeDeadlineSeconds in ReplicaSet is not Supported"
+        text = f"activeDeadlineSeconds in {runs_in} is not Supported"
         found.append(errors.forbidden_field(f"{path}.spec.activeDeadlineSeconds", text))
     return found

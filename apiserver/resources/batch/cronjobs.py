@@ -7,9 +7,10 @@ from typing import Final
 from apiserver.registry.resource import Column, Resource
 from apiserver.registry.strategy import Context
 from apiserver.resources.base import KindStrategy
+from apiserver.resources.batch import jobs
 from apiserver.resources.columns import AGE, NONE, selector_text, since, spec_of, status_of
 from apiserver.resources.core.pods.defaults import fill, template_defaults
-from apiserver.validation import fields, pod_template, pod_warnings
+from apiserver.validation import fields, pod_warnings
 from machinery.api import errors, kinds, names
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -71,11 +72,7 @@ class CronJobStrategy(KindStrategy):
         for name in ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
             found += fields.non_negative(spec.get(name), f"spec.{name}")
         job, path = (spec.get("jobTemplate") or {}).get("spec") or {}, "spec.jobTemplate.spec"
-        found += pod_template.check(job.get("template") or {}, f"{path}.template")
-        policy = _template(spec).get("spec", {}).get("restartPolicy")
-        if policy not in ("Never", "OnFailure"):
-            text = 'valid values: "OnFailure", "Never"'
-            found.append(errors.required(f"{path}.template.spec.restartPolicy", text))
+        found += jobs.check_spec(job, path)
         for name in ("manualSelector", "selector"):
             if job.get(name):
                 text = "`selector` will be auto-generated"

@@ -18,7 +18,7 @@ from apiserver.resources.columns import (
 )
 from apiserver.resources.core.pods.defaults import fill, template_defaults
 from apiserver.validation import fields, pod_template, pod_warnings, selectors
-from machinery.api import errors, kinds, meta, times
+from machinery.api import errors, kinds, meta, names, times
 from machinery.api import selectors as matching
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -29,6 +29,7 @@ _ACTIONS: Final = ("Count", "FailIndex", "FailJob", "Ignore")
 _OPERATORS: Final = ("In", "NotIn")
 _REPLACEMENTS: Final = ("Failed", "TerminatingOrFailed")
 _COUNTS: Final = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished")
+_LONGEST_MANAGER: Final = 63
 _MOST_INDEXED: Final = 100_000
 _UID: Final = ("controller-uid", "batch.kubernetes.io/controller-uid")
 _NAME: Final = ("job-name", "batch.kubernetes.io/job-name")
@@ -85,21 +86,17 @@ class JobStrategy(KindStrategy):
         return pod_warnings.check(template.get("spec") or {}, "spec.template.spec")
 
     def check(self, obj: Json) -> list[FieldError]:
-        """Counts, modes, policies, selector and template."""
+        """What holds for every job's spec, and the selector, which a template of jobs has not."""
         spec = spec_of(obj)
-        found = [problem for name in _COUNTS for problem in fields.non_negative(spec.get(name), f"spec.{name}")]
-        found += _completion(spec)
-        found += _failure_policy(spec)
-        found += _success_policy(spec)
-        found += fields.one_of(spec.get("podReplacementPolicy"), _REPLACEMENTS, "spec.podReplacementPolicy")
-        if spec.get("podFailurePolicy") is not None and spec.get("podReplacementPolicy") != "Failed":
-            problem = errors.not_supported("spec.podReplacementPolicy", spec.get("podReplacementPolicy"), ("Failed",))
-            found.append(problem)
         if spec.get("selector") is None:
-            found.append(errors.required("spec.selector"))
+            found = [errors.required("spec.selector")]
         else:
-            found += selectors.label_selector(spec["selector"], "spec.selector")
-        return found + _template(spec)
+            found = selectors.label_selector(spec["selector"], "spec.selector")
+        labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
+        if spec.get("selector") and not matching.LabelSelector.from_dict(spec["selector"]).matches(labels):
+            text = "`selector` does not match template `labels`"
+            found.append(errors.invalid_value("spec.template.metadata.labels", labels, text))
+        return check_spec(spec, "spec") + found
 
     def check_update(self, obj: Json, old: Json) -> list[FieldError]:
         """What a job has begun with it ends with; a suspended one may still be placed elsewhere."""
@@ -144,45 +141,74 @@ def _placed(spec: Json, before: Json) -> Any:
     return {**template, "metadata": labels[0] or labels[1], "spec": same}
 
 
-def _completion(spec: Json) -> list[FieldError]:
-    found = fields.one_of(spec.get("completionMode"), _MODES, "spec.completionMode")
-    indexed = spec.get("completionMode") == "Indexed"
-    if indexed and spec.get("completions") is None:
-        found.append(errors.required("spec.completions", "when completion mode is Indexed"))
-    if indexed and (spec.get("parallelism") or 0) > _MOST_INDEXED:
-        text = f"must be less than or equal to {_MOST_INDEXED} when completion mode is Indexed"
-        found.append(errors.invalid_value("spec.parallelism", spec["parallelism"], text))
-    for name in ("backoffLimitPerIndex", "maxFailedIndexes"):
-        found += fields.non_negative(spec.get(name), f"spec.{name}")
-    if spec.get("backoffLimitPerIndex") is not None and not indexed:
-        text = "requires indexed completion mode"
-        found.append(errors.invalid_value("spec.backoffLimitPerIndex", spec["backoffLimitPerIndex"], text))
-    if spec.get("maxFailedIndexes") is not None and spec.get("backoffLimitPerIndex") is None:
-        found.append(errors.required("spec.backoffLimitPerIndex", "when maxFailedIndexes is specified"))
+def check_spec(spec: Json, path: str) -> list[FieldError]:
+    """Counts, modes, policies and the template: of a job, or of a CronJob's jobs (upstream: validateJobSpec)."""
+    found = [problem for name in _COUNTS for problem in fields.non_negative(spec.get(name), f"{path}.{name}")]
+    found += _completion(spec, path)
+    found += _failure_policy(spec, path)
+    found += _success_policy(spec, path)
+    found += _managed_by(spec.get("managedBy"), f"{path}.managedBy")
+    replacement = spec.get("podReplacementPolicy")
+    found += fields.one_of(replacement, _REPLACEMENTS, f"{path}.podReplacementPolicy")
+    if spec.get("podFailurePolicy") is not None and replacement not in (None, "Failed"):
+        found.append(errors.not_supported(f"{path}.podReplacementPolicy", replacement, ("Failed",)))
+    return found + _template(spec, path)
+
+
+def _managed_by(value: str | None, path: str) -> list[FieldError]:
+    if value is None:
+        return []
+    prefix, _, name = value.partition("/")
+    if not prefix or not name:
+        return [errors.invalid_value(path, value, 'must be a domain-prefixed path (such as "acme.io/foo")')]
+    found = [errors.invalid_value(path, prefix, text) for text in names.is_dns_subdomain(prefix)]
+    if len(value) > _LONGEST_MANAGER:
+        found.append(errors.too_long(path, _LONGEST_MANAGER))
     return found
 
 
-def _failure_policy(spec: Json) -> list[FieldError]:
+def _completion(spec: Json, path: str) -> list[FieldError]:
+    found = fields.one_of(spec.get("completionMode"), _MODES, f"{path}.completionMode")
+    indexed = spec.get("completionMode") == "Indexed"
+    if indexed and spec.get("completions") is None:
+        found.append(errors.required(f"{path}.completions", "when completion mode is Indexed"))
+    if indexed and (spec.get("parallelism") or 0) > _MOST_INDEXED:
+        text = f"must be less than or equal to {_MOST_INDEXED} when completion mode is Indexed"
+        found.append(errors.invalid_value(f"{path}.parallelism", spec["parallelism"], text))
+    for name in ("backoffLimitPerIndex", "maxFailedIndexes"):
+        found += fields.non_negative(spec.get(name), f"{path}.{name}")
+    if spec.get("backoffLimitPerIndex") is not None and not indexed:
+        text = "requires indexed completion mode"
+        found.append(errors.invalid_value(f"{path}.backoffLimitPerIndex", spec["backoffLimitPerIndex"], text))
+    if spec.get("maxFailedIndexes") is not None and spec.get("backoffLimitPerIndex") is None:
+        found.append(errors.required(f"{path}.backoffLimitPerIndex", "when maxFailedIndexes is specified"))
+    return found
+
+
+def _failure_policy(spec: Json, path: str) -> list[FieldError]:
     policy = spec.get("podFailurePolicy")
     if policy is None:
         return []
     containers = {item.get("name") for item in _containers(spec)}
     found: list[FieldError] = []
-    for rule, path in fields.each(policy.get("rules"), "spec.podFailurePolicy.rules"):
+    for rule, at in fields.each(policy.get("rules"), f"{path}.podFailurePolicy.rules"):
         action = rule.get("action")
         if not action:
-            found.append(errors.required(f"{path}.action", f"valid values: {list(_ACTIONS)}"))
+            found.append(errors.required(f"{at}.action", f"valid values: {list(_ACTIONS)}"))
+        elif action == "FailIndex" and spec.get("backoffLimitPerIndex") is None:
+            text = "requires the backoffLimitPerIndex to be set"
+            found.append(errors.invalid_value(f"{at}.action", action, text))
         elif action not in _ACTIONS:
-            found.append(errors.not_supported(f"{path}.action", action, _ACTIONS))
+            found.append(errors.not_supported(f"{at}.action", action, _ACTIONS))
         codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions")
         if codes is None and not conditions:
             text = "specifying one of OnExitCodes and OnPodConditions is required"
-            found.append(errors.invalid_value(path, rule, text))
+            found.append(errors.invalid_value(at, rule, text))
         elif codes is not None and conditions:
             text = "specifying both OnExitCodes and OnPodConditions is not supported"
-            found.append(errors.invalid_value(path, rule, text))
+            found.append(errors.invalid_value(at, rule, text))
         elif codes is not None:
-            found += _exit_codes(codes, containers, f"{path}.onExitCodes")
+            found += _exit_codes(codes, containers, f"{at}.onExitCodes")
     return found
 
 
@@ -201,18 +227,18 @@ def _exit_codes(codes: Json, containers: set[Any], path: str) -> list[FieldError
     return found + fields.unique((value, f"{path}.values[{number}]") for number, value in enumerate(values))
 
 
-def _success_policy(spec: Json) -> list[FieldError]:
+def _success_policy(spec: Json, path: str) -> list[FieldError]:
     policy = spec.get("successPolicy")
     if policy is None:
         return []
     if spec.get("completionMode") != "Indexed":
-        return [errors.invalid_value("spec.successPolicy", policy, "requires indexed completion mode")]
+        return [errors.invalid_value(f"{path}.successPolicy", policy, "requires indexed completion mode")]
     if not policy.get("rules"):
         text = "at least one rules must be specified when the successPolicy is specified"
-        return [errors.required("spec.successPolicy.rules", text)]
+        return [errors.required(f"{path}.successPolicy.rules", text)]
     return [
-        errors.required(path, "at least one of succeededCount or succeededIndexes must be specified")
-        for rule, path in fields.each(policy["rules"], "spec.successPolicy.rules")
+        errors.required(at, "at least one of succeededCount or succeededIndexes must be specified")
+        for rule, at in fields.each(policy["rules"], f"{path}.successPolicy.rules")
         if rule.get("succeededCount") is None and rule.get("succeededIndexes") is None
     ]
 
@@ -222,19 +248,18 @@ def _containers(spec: Json) -> list[Json]:
     return [*(pod.get("containers") or ()), *(pod.get("initContainers") or ())]
 
 
-def _template(spec: Json) -> list[FieldError]:
+def _template(spec: Json, path: str) -> list[FieldError]:
     template = spec.get("template") or {}
-    found = pod_template.check(template, "spec.template")
-    labels = (template.get("metadata") or {}).get("labels") or {}
-    if spec.get("selector") and not matching.LabelSelector.from_dict(spec["selector"]).matches(labels):
-        text = "`selector` does not match template `labels`"
-        found.append(errors.invalid_value("spec.template.metadata.labels", labels, text))
+    found = pod_template.check(template, f"{path}.template")
     policy = (template.get("spec") or {}).get("restartPolicy")
     if policy == "Always":
         text = 'valid values: "OnFailure", "Never"'
-        found.append(errors.required("spec.template.spec.restartPolicy", text))
+        found.append(errors.required(f"{path}.template.spec.restartPolicy", text))
     elif policy not in _RESTARTS:
-        found.append(errors.not_supported("spec.template.spec.restartPolicy", policy, ("OnFailure", "Never")))
+        found.append(errors.not_supported(f"{path}.template.spec.restartPolicy", policy, ("OnFailure", "Never")))
+    elif policy != "Never" and spec.get("podFailurePolicy") is not None:
+        text = 'only "Never" is supported when podFailurePolicy is specified'
+        found.append(errors.invalid_value(f"{path}.template.spec.restartPolicy", policy, text))
     return found
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from apiserver.resources.core.pods.defaults import pod_spec_defaults
 from apiserver.validation import pod_spec
+from machinery.api import codec
 from machinery.api.codec import Json
 
 C = "spec.containers[0]"
@@ -300,8 +301,88 @@ SPECS = [
         id="host-alias",
     ),
 ]
+_SYSCTL_TEXT = (
+    "must have at most 253 characters and match regex "
+    r"^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"
+)
+_MANY = [f"s{number}" for number in range(33)]
+_MANY_SHOWN = codec.dumps(_MANY).decode()
+HOST = [
+    pytest.param(
+        _spec(os={"name": "plan9"}),
+        ['spec.os.name: Unsupported value: "plan9": supported values: "linux", "windows"'],
+        id="os",
+    ),
+    pytest.param(_spec(os={}), ["spec.os.name: Required value"], id="os-without-name"),
+    pytest.param(
+        _spec(shareProcessNamespace=True, hostPID=True),
+        [
+            "spec.securityContext.shareProcessNamespace: Invalid value: true: ShareProcessNamespace and HostPID cannot "
+            "both be enabled"
+        ],
+        id="whose-processes",
+    ),
+    pytest.param(
+        _spec(hostUsers=False, hostNetwork=True, hostIPC=True),
+        [
+            "spec.hostNetwork: Forbidden: when `hostUsers` is false",
+            "spec.hostIPC: Forbidden: when `hostUsers` is false",
+        ],
+        id="users-of-its-own",
+    ),
+    pytest.param(
+        _spec(resourceClaims=[{"name": "a", "resourceClaimName": "x"}, {"name": "a", "resourceClaimName": "y"}]),
+        ['spec.resourceClaims[1].name: Duplicate value: "a"'],
+        id="claims-twice",
+    ),
+    pytest.param(
+        _spec(securityContext={"sysctls": [{"name": "kernel.x"}, {"name": "kernel.x"}, {"name": "A"}, {}]}),
+        [
+            'spec.securityContext.sysctls[1].name: Duplicate value: "kernel.x"',
+            f'spec.securityContext.sysctls[2].name: Invalid value: "A": {_SYSCTL_TEXT}',
+            "spec.securityContext.sysctls[3].name: Required value",
+        ],
+        id="sysctls",
+    ),
+    pytest.param(
+        _spec(securityContext={"appArmorProfile": {"type": "Localhost"}}),
+        [
+            "spec.securityContext.appArmorProfile.localhostProfile: Required value: must be set when AppArmor type is "
+            "Localhost"
+        ],
+        id="apparmor",
+    ),
+    pytest.param(
+        _spec(dnsConfig={"searches": _MANY, "options": [{"value": "1"}]}),
+        [
+            "spec.dnsConfig.options[0]: Required value: must not be empty",
+            f"spec.dnsConfig.searches: Invalid value: {_MANY_SHOWN}: must not have more than 32 search paths",
+        ],
+        id="dns-searches",
+    ),
+    pytest.param(_spec(dnsConfig={"searches": [".", "example.org."]}), [], id="dns-roots"),
+    pytest.param(
+        _spec(
+            topologySpreadConstraints=[
+                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "minDomains": 0}
+            ]
+        ),
+        [
+            "spec.topologySpreadConstraints[0].minDomains: Invalid value: 0: must be greater than zero",
+            "spec.topologySpreadConstraints[0].minDomains: Invalid value: 0: can only use minDomains if "
+            "whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway",
+        ],
+        id="fewest-domains",
+    ),
+    pytest.param(
+        _volume(iscsi={"lun": 0}),
+        ["spec.volumes[0].iscsi.targetPortal: Required value", "spec.volumes[0].iscsi.iqn: Required value"],
+        id="iscsi",
+    ),
+    pytest.param(_volume(rbd={"monitors": ["m"]}), ["spec.volumes[0].rbd.image: Required value"], id="rbd"),
+]
 
 
-@pytest.mark.parametrize(("spec", "texts"), CONTAINERS + VOLUMES + SCHEDULING + SPECS)
+@pytest.mark.parametrize(("spec", "texts"), CONTAINERS + VOLUMES + SCHEDULING + SPECS + HOST)
 def test_what_is_wrong_with_a_pod_spec(spec: Json, texts: list[str]) -> None:
     assert _problems(spec) == texts

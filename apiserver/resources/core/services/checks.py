@@ -15,6 +15,15 @@ _PROTOCOLS: Final = ("SCTP", "TCP", "UDP")
 _POLICIES: Final = ("Cluster", "Local")
 _FAMILIES: Final = ("IPv4", "IPv6")
 _FAMILY_POLICIES: Final = ("SingleStack", "PreferDualStack", "RequireDualStack")
+_DISTRIBUTIONS: Final = ("PreferClose", "PreferSameNode", "PreferSameZone")
+#: fields of load balancers, and what upstream calls them in errors
+_OF_BALANCERS: Final = (
+    ("loadBalancerSourceRanges", "LoadBalancerSourceRanges"),
+    ("allocateLoadBalancerNodePorts", "allocateLoadBalancerNodePorts"),
+    ("loadBalancerClass", "loadBalancerClass"),
+)
+_BALANCERS_TEXT: Final = "may only be used when `type` is 'LoadBalancer'"
+_RANGES: Final = "must be a list of IP ranges. For example, 10.240.0.0/24,10.250.0.0/24"
 _DAY: Final = 86400  # seconds
 
 
@@ -129,10 +138,24 @@ def _policies(spec: Json) -> list[FieldError]:
         text = "may only be set for externally-accessible services"
         found.append(errors.invalid_value("spec.externalTrafficPolicy", external, text))
     found += fields.one_of(spec.get("internalTrafficPolicy"), _POLICIES, "spec.internalTrafficPolicy")
-    if spec.get("allocateLoadBalancerNodePorts") is not None and spec.get("type") != "LoadBalancer":
-        text = "may only be used when `type` is 'LoadBalancer'"
-        found.append(errors.forbidden_field("spec.allocateLoadBalancerNodePorts", text))
-    return found
+    found += fields.one_of(spec.get("trafficDistribution"), _DISTRIBUTIONS, "spec.trafficDistribution")
+    if spec.get("type") != "LoadBalancer":
+        given = [(name, path) for name, path in _OF_BALANCERS if spec.get(name) not in (None, [])]
+        found += [errors.forbidden_field(f"spec.{path}", _BALANCERS_TEXT) for _, path in given]
+    elif spec.get("loadBalancerClass"):
+        found += fields.satisfies(spec["loadBalancerClass"], "spec.loadBalancerClass", names.is_qualified_name)
+    ranges = spec.get("loadBalancerSourceRanges") or []
+    if any(fields.cidr(one.strip(), "") for one in ranges):
+        found.append(errors.invalid_value("spec.LoadBalancerSourceRanges", ranges, _RANGES))
+    return found + _health_check(spec, external)
+
+
+def _health_check(spec: Json, external: str | None) -> list[FieldError]:
+    port = spec.get("healthCheckNodePort")
+    if not port or (spec.get("type") == "LoadBalancer" and external == "Local"):
+        return []
+    text = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
+    return [errors.invalid_value("spec.healthCheckNodePort", port, text)]
 
 
 def check_update(service: Json, old: Json) -> list[FieldError]:

@@ -195,6 +195,32 @@ async def test_a_deleted_service_gives_everything_back(context: Context) -> None
     [
         pytest.param({}, [], id="fine"),
         pytest.param({"ports": []}, ["spec.ports: Required value"], id="no-ports"),
+        pytest.param(
+            {"trafficDistribution": "Nearby"},
+            [
+                'spec.trafficDistribution: Unsupported value: "Nearby": supported values: "PreferClose", '
+                '"PreferSameNode", "PreferSameZone"'
+            ],
+            id="no-such-distribution",
+        ),
+        pytest.param(
+            {"loadBalancerSourceRanges": ["10.0.0.0/8"], "loadBalancerClass": "a/b", "healthCheckNodePort": 30000},
+            [
+                "spec.LoadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'",
+                "spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'",
+                "spec.healthCheckNodePort: Invalid value: 30000: may only be set when `type` is 'LoadBalancer' and "
+                "`externalTrafficPolicy` is 'Local'",
+            ],
+            id="balancers-fields",
+        ),
+        pytest.param(
+            {"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0/8", "here"]},
+            [
+                'spec.LoadBalancerSourceRanges: Invalid value: ["10.0.0.0/8","here"]: must be a list of IP ranges. For '
+                "example, 10.240.0.0/24,10.250.0.0/24"
+            ],
+            id="ranges",
+        ),
         pytest.param({"ports": [], "clusterIP": "None"}, [], id="headless-without-ports"),
         pytest.param(
             {"ports": [{"port": 80}, {"port": 81}]},
