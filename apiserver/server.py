@@ -22,7 +22,7 @@ from apiserver.config import Config
 from apiserver.discovery import Discovery
 from apiserver.filters.in_flight import Limits
 from apiserver.following import Follower
-from apiserver.handlers import binding, eviction, reviews
+from apiserver.handlers import binding, component_status, eviction, reviews
 from apiserver.handlers.connect import Connect
 from apiserver.handlers.proxy import Proxy
 from apiserver.handlers.token import TokenRequests
@@ -250,7 +250,9 @@ def create_parts(prepared: Prepared, registry: Registry) -> Parts:
         extend = config.service_account_extend_token_expiration
         requests = TokenRequests(lookups.fresh, deciding.signer, access.audiences(config), extend=extend)
         special["", "serviceaccounts", "token"] = requests.create
-    rows = [*RESOURCES, *reviews.RESOURCES, *binding.RESOURCES]
+    if pods is not None:
+        special |= component_status.ComponentStatuses(pods.cacher.storage).table()
+    rows = [*RESOURCES, *reviews.RESOURCES, *binding.RESOURCES, *component_status.RESOURCES]
     host = advertised_host(config)
     issuer = access.issuer_documents(config, deciding, host)
     pages = Pages(Discovery(rows, host), prepared.health, OpenAPI(rows), issuer)

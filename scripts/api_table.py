@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from apiserver.handlers import binding, reviews
+from apiserver.handlers import binding, component_status, reviews
 from apiserver.registry.resource import Resource
 from apiserver.resources import RESOURCES
 
@@ -41,7 +41,7 @@ def renewed(page: str) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{PAGE} has no place for the table")
-    rows = [*RESOURCES, *reviews.RESOURCES, *binding.RESOURCES]
+    rows = [*RESOURCES, *reviews.RESOURCES, *binding.RESOURCES, *component_status.RESOURCES]
     return f"{before}{BEGIN}\n{table(rows)}\n{END}{after}"
 
 

@@ -50,6 +50,8 @@ async def handle(request: Request, store: Store) -> Answer:
     handler = table.get(info.verb)
     if handler is None:
         raise _not_allowed()
+    if store.resource.deprecated:
+        request.warnings.append(store.resource.deprecated)
     if info.verb != "watch":  # before anything is written
         negotiation.negotiate(request.headers.get("accept", ""))
     return await handler(request, store)

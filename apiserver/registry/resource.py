@@ -61,6 +61,8 @@ class Resource:
     conversion: Conversion | None = None
     #: of the stored version: the others that are served
     versions: tuple[Conversion, ...] = ()
+    #: what every answer warns of, where the version is on its way out (upstream: APILifecycleDeprecated)
+    deprecated: str = ""
 
     def served_as(self, conversion: Conversion) -> "Resource":
         """The row of another version of this kind."""

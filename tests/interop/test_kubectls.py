@@ -86,6 +86,7 @@ READS = (
     Line("api-resources --api-group=apps -o wide", r"^deployments +deploy +apps/v1 +true +Deployment +\S+ +all$"),
     Line("api-versions", r"^apps/v1$"),
     Line("cluster-info", r"is running at"),
+    Line("get componentstatuses", r"^etcd-0 +Healthy +ok"),
     Line("top node", r"^error: Metrics API not available$", 1),
     Line("delete deployment web --cascade=orphan --wait=false", r'^deployment.apps "web" deleted'),
     Line("delete job once --cascade=background", r'^job.batch "once" deleted'),

@@ -91,4 +91,5 @@ ENDPOINTS: Final = Resource(
     strategy=EndpointsStrategy(),
     short_names=("ep",),
     columns=(Column("Endpoints", _endpoints), AGE),
+    deprecated="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
 )
