@@ -21,10 +21,10 @@ HISTORY_LENGTH: Final = 10_000
 HISTORY_SECONDS: Final = 300.0
 #: a watcher that has this many changes before it is dropped; its client lists or watches again
 WATCHER_BACKLOG: Final = 10_000
-#: a watch among many is written to at most so often: the more there are, the more each write should carry, seconds
-PACE_PER_WATCHER: Final = 250e-6
+#: of many who watch the same each is written to at most so often: the more there are, the more a write should carry
+PACE_PER_WATCHER: Final = 100e-6  # seconds
 LONGEST_PACE: Final = 0.05
-_SHORTEST_PACE: Final = 0.001  # below, waiting costs more than it saves
+_SHORTEST_PACE: Final = 0.005  # fewer than fifty do not wait at all
 #: how many of the last changes keep their frames: the others are framed again by who still needs them
 _FRAMED: Final = 256
 
