@@ -9,11 +9,11 @@ either normalises it or says what is wrong.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import jsonschema_rs
-import kubernetes_validate
 
 from machinery.api import codec, errors
 from machinery.api.codec import Json
@@ -59,7 +59,10 @@ _GO_NAMES: Final = {
 @lru_cache(maxsize=1)
 def definitions() -> Mapping[str, Json]:
     """All OpenAPI definitions of the API level by name (`io.k8s.api.core.v1.Pod`), as packaged; 10 ms, once."""
-    path = Path(kubernetes_validate.__file__).parent / _FILE
+    found = find_spec("kubernetes_validate")  # its code is not needed, which imports a validator of its own
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("kubernetes_validate is missing: pip install -r requirements.lock")
+    path = Path(found.origin).parent / _FILE
     loaded: dict[str, Json] = codec.loads(path.read_bytes())["$defs"]
     return loaded
 
