@@ -47,11 +47,15 @@ def check_include(include: str) -> None:
 
 def row(resource: Resource, entry: Entry, include: str, version: str, revision: int = 0) -> bytes:
     """One row as JSON."""
-    obj = entry.decode(revision)
+    if revision in (0, entry.revision):
+        obj, metadata = entry.without_managers()
+    else:
+        obj = entry.decode(revision)
+        metadata = codec.dumps(obj["metadata"])
     cells = [_cell(column, obj) for column in columns_of(resource)]
     if include == INCLUDE_NONE:
         return b'{"cells":%b,"object":null}' % codec.dumps(cells)
-    shown = entry.json(revision) if include == INCLUDE_OBJECT else partial(obj, version)
+    shown = entry.json(revision) if include == INCLUDE_OBJECT else _partial(metadata, version)
     return b'{"cells":%b,"object":%b}' % (codec.dumps(cells), shown)
 
 
@@ -64,9 +68,13 @@ def _cell(column: Column, obj: Json) -> Any:
 
 def partial(obj: Json, version: str) -> bytes:
     """The object's metadata alone, as PartialObjectMetadata."""
+    return _partial(codec.dumps(obj["metadata"]), version)
+
+
+def _partial(metadata: bytes, version: str) -> bytes:
     return b'{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/%b","metadata":%b}' % (
         version.encode(),
-        codec.dumps(obj["metadata"]),
+        metadata,
     )
 
 

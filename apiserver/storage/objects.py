@@ -13,12 +13,19 @@ from machinery.api.selectors import FieldSelector, LabelSelector
 
 _METADATA: Final = b'"metadata":{'
 _VERSION: Final = b'"resourceVersion":"'
+_MANAGERS: Final = b',"managedFields":['
+_SPEC: Final = b'},"spec":{'
 _NO_LABELS: Final[Mapping[str, str]] = {}
 
 
 def encode(obj: Json) -> bytes:
-    """The bytes for etcd: kind, apiVersion and metadata first, as upstream writes them, and no resourceVersion."""
-    metadata = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
+    """The bytes for etcd: kind, apiVersion and metadata first, as upstream writes them, and no resourceVersion.
+
+    managedFields come last in metadata, as upstream's too: `Entry.without_managers` relies on it.
+    """
+    metadata = {key: value for key, value in obj["metadata"].items() if key not in ("resourceVersion", "managedFields")}
+    if "managedFields" in obj["metadata"]:
+        metadata["managedFields"] = obj["metadata"]["managedFields"]
     head = {"kind": obj["kind"], "apiVersion": obj["apiVersion"], "metadata": metadata}
     return codec.dumps(head | {key: value for key, value in obj.items() if key not in head})
 
@@ -49,6 +56,19 @@ class Entry:
             return self.raw
         end = self.raw.index(b'"', self.offset + len(_VERSION)) + 1
         return self.raw[: self.offset] + self.raw[end + (self.raw[end : end + 1] == b",") :]
+
+    def without_managers(self) -> tuple[Json, bytes]:
+        """The object without managedFields, and its metadata's bytes with them: they are half of what there is to decode.
+
+        Where they are not what metadata end with, all is decoded.
+        """
+        raw = self.raw
+        start = raw.find(_MANAGERS, self.offset)
+        end = raw.find(_SPEC, start) if start >= 0 else -1
+        if end < 0 or raw[end - 1 : end] != b"]":
+            obj = self.decode()
+            return obj, codec.dumps(obj["metadata"])
+        return codec.loads(raw[:start] + raw[end:]), raw[self.offset - 1 : end + 1]
 
     def decode(self, revision: int = 0) -> Json:
         """The object as a dict of the caller's own, with resourceVersion."""

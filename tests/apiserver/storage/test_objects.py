@@ -5,6 +5,7 @@ import pytest
 from apiserver.storage.interface import KeyValue
 from apiserver.storage.objects import Entry, Selection, encode, entry_of_own
 from machinery.api import codec
+from machinery.api.codec import Json
 from machinery.api.selectors import FieldSelector, LabelSelector
 from tests.apiserver.storage.objects import NODES, PODS, pod
 
@@ -99,3 +100,37 @@ def test_name_and_namespace_come_from_the_key() -> None:
 )
 def test_a_selection_looks_at_keys_labels_and_fields(selection: Selection, matches: bool) -> None:
     assert selection.matches(_entry(encode(pod("web", node="n1", labels={"app": "x"})))) is matches
+
+
+MANAGERS = [{"manager": "m", "fieldsV1": {"f:spec": {"f:x": {}}}}]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"name": "web", "managedFields": MANAGERS},
+        {"managedFields": MANAGERS, "name": "web", "deletionTimestamp": "t"},
+        {"name": "web"},
+        {"name": "web", "ownerReferences": [{"uid": "u"}]},
+        {"name": "web", "annotations": {"a": '},"spec":{ ,"managedFields":['}, "managedFields": MANAGERS},
+    ],
+)
+@pytest.mark.parametrize("spec", [{}, {"spec": {"template": {"metadata": {"x": [1]}, "spec": {"a": 1}}}}])
+def test_managed_fields_are_left_out_without_being_decoded(metadata: Json, spec: Json) -> None:
+    entry = entry_of_own("a", "web", encode({"kind": "Pod", "apiVersion": "v1", "metadata": metadata, **spec}), 7)
+    obj, shown = entry.without_managers()
+    whole = entry.decode()
+    assert codec.loads(shown) == whole["metadata"]
+    obj["metadata"].pop("managedFields", None)
+    whole["metadata"].pop("managedFields", None)
+    assert obj == whole
+
+
+@pytest.mark.parametrize(
+    "raw", [b'"managedFields":[{"a":1}],"name":"web"', b'"name":"web","managedFields":[1],"x":[2]']
+)
+def test_what_others_wrote_in_another_order_is_decoded_whole(raw: bytes) -> None:
+    entry = entry_of_own("a", "web", b'{"kind":"Pod","apiVersion":"v1","metadata":{' + raw + b'},"spec":{"a":1}}', 7)
+    obj, shown = entry.without_managers()
+    assert (obj["metadata"]["name"], obj["spec"]) == ("web", {"a": 1})
+    assert codec.loads(shown)["name"] == "web"
