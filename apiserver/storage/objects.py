@@ -58,9 +58,10 @@ class Entry:
         return self.raw[: self.offset] + self.raw[end + (self.raw[end : end + 1] == b",") :]
 
     def without_managers(self) -> tuple[Json, bytes]:
-        """The object without managedFields, and its metadata's bytes with them: they are half of what there is to decode.
+        """The object without managedFields, which are half of what there is to decode; and its whole metadata's bytes.
 
-        Where they are not what metadata end with, all is decoded.
+        Where metadata end with something else all is decoded. (What follows them, where neither upstream nor we wrote
+        the bytes, may be left out with them.)
         """
         raw = self.raw
         start = raw.find(_MANAGERS, self.offset)
