@@ -12,7 +12,7 @@ wanted="etcd-server:etcd etcd-client:etcdctl containerd:containerd runc:runc ipt
     conntrack:conntrack iproute2:ip busybox-static:busybox-static util-linux:nsenter
     containernetworking-plugins:/usr/lib/cni/bridge"
 [ "${1:-}" = --tests ] && wanted="$wanted docker.io:dockerd docker-registry:docker-registry debootstrap:debootstrap
-    curl:curl gcc:gcc git:git libc6-dev:/usr/include/stdlib.h procps:ps"
+    curl:curl gcc:gcc git:git nodejs:node npm:npm libc6-dev:/usr/include/stdlib.h procps:ps"
 
 is_there() {
     case "$1" in

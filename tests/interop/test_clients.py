@@ -1,6 +1,7 @@
-"""Client libraries from PyPI, unchanged, against a real server: each in a process of its own (see `clients`)."""
+"""Client libraries from PyPI and npm, unchanged, against a real server: each in a process of its own (see clients)."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,25 @@ def test_a_client_library_finds_everything_as_it_expects(
     command = [sys.executable, str(CLIENTS / f"{program}.py"), str(server.kubeconfig), namespace]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=ROOT, env=_environment(server))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_javascript_client_finds_everything_as_it_expects(server: ApiserverProcess, namespace: str) -> None:
+    folder = _node_packages()
+    command = ["node", str(folder / "client.mjs"), str(server.kubeconfig), namespace]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=_environment(server))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _node_packages() -> Path:
+    """A folder with the program and what it imports, kept beside Python's packages."""
+    missing = [tool for tool in ("node", "npm") if shutil.which(tool) is None]
+    assert not missing, f"{' and '.join(missing)} missing: apt-get install nodejs npm"
+    folder = Path(sys.prefix) / "node-client"
+    shutil.copytree(CLIENTS / "node", folder, dirs_exist_ok=True)
+    command = ["npm", "ci", "--silent", "--no-audit", "--no-fund"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=folder)
+    assert done.returncode == 0, f"npm ci: {done.stdout}{done.stderr}"
+    return folder
 
 
 def test_an_operator_made_with_kopf_reconciles(server: ApiserverProcess, namespace: str, tmp_path: Path) -> None:
