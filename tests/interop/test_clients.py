@@ -1,6 +1,7 @@
 """Client libraries from PyPI and npm, unchanged, against a real server: each in a process of its own (see clients)."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ CLIENTS = Path(__file__).parent / "clients"
 @pytest.fixture
 def namespace(server: ApiserverProcess, request: pytest.FixtureRequest) -> Iterator[str]:
     """One of the test's own, with a service account for its pods."""
-    name = "clients-" + request.node.callspec.id.replace("_", "-") if hasattr(request.node, "callspec") else "clients"
+    name = re.sub("[^a-z0-9]+", "-", request.node.name)[-60:].strip("-")
     server.kubectl("create", "namespace", name).ok()
     server.kubectl("create", "serviceaccount", "default", "-n", name).ok()
     yield name
