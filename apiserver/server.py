@@ -90,7 +90,7 @@ class Lookups:
         return (await store.get(namespace if kind.namespaced else "", name)).decode()
 
     def all(self, kind: Kind) -> list[Json]:
-        """All objects of a cluster-scoped kind as cached, decoded once per change of any of them; to read only."""
+        """All objects of a kind that has few as cached, decoded once per change of any of them; to read only."""
         store = self._store(kind)
         if store is None:
             return []

@@ -6,8 +6,12 @@ others are on where `--enable-admission-plugins` names them.
 
 from typing import Final
 
+from apiserver.admission.always_pull_images import AlwaysPullImages
 from apiserver.admission.chain import Plugin
+from apiserver.admission.default_class import DefaultIngressClass, DefaultStorageClass
 from apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
+from apiserver.admission.extended_resource_toleration import ExtendedResourceToleration
+from apiserver.admission.limit_ranger import LimitRanger
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_restriction import NodeRestriction
 from apiserver.admission.priority import Priority
@@ -16,10 +20,16 @@ from apiserver.admission.taint_nodes import TaintNodesByCondition
 
 ALL: Final[tuple[type[Plugin], ...]] = (
     NamespaceLifecycle,
+    LimitRanger,
     ServiceAccount,
     NodeRestriction,
     TaintNodesByCondition,
+    AlwaysPullImages,
     Priority,
     DefaultTolerationSeconds,
+    ExtendedResourceToleration,
+    DefaultStorageClass,
+    DefaultIngressClass,
 )
-PLUGINS: Final[tuple[type[Plugin], ...]] = tuple(plugin for plugin in ALL if plugin is not NodeRestriction)
+_OFF: Final = (NodeRestriction, AlwaysPullImages, ExtendedResourceToleration)
+PLUGINS: Final[tuple[type[Plugin], ...]] = tuple(plugin for plugin in ALL if plugin not in _OFF)

@@ -20,7 +20,7 @@ class Reader(Protocol):
         ...
 
     def all(self, kind: Kind) -> list[Json]:
-        """All objects of a cluster-scoped kind; to read only."""
+        """All objects of a kind that has few; to read only."""
         ...
 
 

@@ -1,0 +1,23 @@
+"""AlwaysPullImages: nobody runs an image that lies on a node without the right to pull it. Off by default.
+
+Upstream: plugin/pkg/admission/alwayspullimages/admission.go.
+"""
+
+from apiserver.admission.attributes import Attributes, Operation
+from apiserver.admission.chain import Plugin, Reader
+from machinery.api import kinds
+
+
+class AlwaysPullImages(Plugin):
+    """Every container's imagePullPolicy is Always."""
+
+    name = "AlwaysPullImages"
+
+    async def mutate(self, attributes: Attributes, reader: Reader) -> None:
+        """On create and on update alike."""
+        if attributes.obj is None or not attributes.is_for(kinds.PODS, Operation.CREATE, Operation.UPDATE):
+            return
+        spec = attributes.obj.get("spec") or {}
+        for field in ("containers", "initContainers", "ephemeralContainers"):
+            for container in spec.get(field) or ():
+                container["imagePullPolicy"] = "Always"
