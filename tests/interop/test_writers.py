@@ -64,3 +64,24 @@ def test_fifty_writers_lose_no_update(server: ApiserverProcess, write: Write, re
 
         assert all(200 in codes for codes in pool.map(write_until_taken, range(WRITERS)))
         assert client.get(path).json()["data"]["count"] == str(WRITERS)
+
+
+def test_managers_that_apply_at_once_lose_no_field(server: ApiserverProcess) -> None:
+    path = f"{CONFIGMAPS}/applied-by-many"
+    headers = {"content-type": "application/apply-patch+yaml"}
+
+    def apply(number: int) -> list[int]:
+        codes = []
+        for value in range(3):
+            config = {"apiVersion": "v1", "kind": "ConfigMap", "data": {f"k-{number}": str(value), "shared": "same"}}
+            params = {"fieldManager": f"m-{number}"}
+            codes.append(client.patch(path, params=params, json=config, headers=headers).status_code)
+        return codes
+
+    with server.client(timeout=60) as client, ThreadPoolExecutor(20) as pool:
+        codes = [code for codes in pool.map(apply, range(20)) for code in codes]
+        assert set(codes) <= {200, 201}
+        found = client.get(path).json()
+    assert found["data"] == {"shared": "same", **{f"k-{number}": "2" for number in range(20)}}
+    owned = {entry["manager"]: entry["fieldsV1"]["f:data"].keys() for entry in found["metadata"]["managedFields"]}
+    assert owned == {f"m-{number}": {f"f:k-{number}", "f:shared"} for number in range(20)}

@@ -35,6 +35,8 @@ async def main(kubeconfig: str, namespace: str) -> None:
             await core.read_namespaced_secret("nope", namespace)
         except ApiException as problem:
             assert problem.status == 404
+        else:
+            raise AssertionError("what is not there was found")
         wanted = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "applied-a"}, "data": {"a": "1"}}
         made = await core.patch_namespaced_config_map(
             "applied-a", namespace, wanted, field_manager="me", _content_type="application/apply-patch+yaml"

@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from kubernetes import client, config, dynamic, utils, watch
@@ -108,23 +109,27 @@ def dynamically(namespace: str) -> None:
 
 def errors(core: Any, namespace: str) -> None:
     """Status, reason and body are upstream's; an exec without a node fails and says why."""
-    try:
-        core.read_namespaced_pod("nope", namespace)
-    except ApiException as problem:
-        assert (problem.status, problem.reason) == (404, "Not Found")
-        assert '"reason":"NotFound"' in problem.body
+    problem = refused(lambda: core.read_namespaced_pod("nope", namespace))
+    assert (problem.status, problem.reason) == (404, "Not Found")
+    assert '"reason":"NotFound"' in problem.body
     bad = client.V1Pod(metadata={"name": "bad"}, spec=client.V1PodSpec(containers=[]))
-    try:
-        core.create_namespaced_pod(namespace, bad)
-    except ApiException as problem:
-        assert problem.status == 422
-        assert "spec.containers: Required value" in problem.body
+    problem = refused(lambda: core.create_namespaced_pod(namespace, bad))
+    assert problem.status == 422
+    assert "spec.containers: Required value" in problem.body
     pod = client.V1Pod(metadata={"name": "idle"}, spec={"containers": [{"name": "c", "image": "nginx:1"}]})
     core.create_namespaced_pod(namespace, pod)
+    run = core.connect_get_namespaced_pod_exec
+    problem = refused(lambda: stream(run, "idle", namespace, command=["true"], stdout=True))
+    assert "does not have a host assigned" in str(problem.reason) + str(problem.body), problem
+
+
+def refused(work: Callable[[], Any]) -> Any:
+    """What the server says to a request that it must refuse."""
     try:
-        stream(core.connect_get_namespaced_pod_exec, "idle", namespace, command=["true"], stdout=True)
+        work()
     except ApiException as problem:
-        assert "does not have a host assigned" in str(problem.reason) + str(problem.body), problem
+        return problem
+    raise AssertionError("the server let pass what it had to refuse")
 
 
 def leads(namespace: str) -> None:
