@@ -14,7 +14,7 @@ from machinery.api.selectors import FieldSelector, LabelSelector
 _METADATA: Final = b'"metadata":{'
 _VERSION: Final = b'"resourceVersion":"'
 _MANAGERS: Final = b',"managedFields":['
-_SPEC: Final = b'},"spec":{'
+_NEXT: Final = b'},"'
 _NO_LABELS: Final[Mapping[str, str]] = {}
 
 
@@ -60,13 +60,13 @@ class Entry:
     def without_managers(self) -> tuple[Json, bytes]:
         """The object without managedFields, which are half of what there is to decode; and its whole metadata's bytes.
 
-        Where metadata end with something else all is decoded. (What follows them, where neither upstream nor we wrote
-        the bytes, may be left out with them.)
+        There is no list in managedFields, so the first bracket that closes is theirs, or stands in a text; and where
+        metadata do not end behind it all is decoded.
         """
         raw = self.raw
         start = raw.find(_MANAGERS, self.offset)
-        end = raw.find(_SPEC, start) if start >= 0 else -1
-        if end < 0 or raw[end - 1 : end] != b"]":
+        end = raw.find(b"]", start) + 1 if start >= 0 else 0
+        if raw[end : end + len(_NEXT)] != _NEXT:
             obj = self.decode()
             return obj, codec.dumps(obj["metadata"])
         return codec.loads(raw[:start] + raw[end:]), raw[self.offset - 1 : end + 1]

@@ -112,10 +112,20 @@ MANAGERS = [{"manager": "m", "fieldsV1": {"f:spec": {"f:x": {}}}}]
         {"managedFields": MANAGERS, "name": "web", "deletionTimestamp": "t"},
         {"name": "web"},
         {"name": "web", "ownerReferences": [{"uid": "u"}]},
+        {"name": "web", "managedFields": [{"fieldsV1": {"f:x": {'k:{"n":"]},"}': {}}}}]},
+        {"name": "web", "managedFields": [{"fieldsV1": {"f:x": {"v:]": {}}}}, {"a": "}]}"}]},
         {"name": "web", "annotations": {"a": '},"spec":{ ,"managedFields":['}, "managedFields": MANAGERS},
     ],
 )
-@pytest.mark.parametrize("spec", [{}, {"spec": {"template": {"metadata": {"x": [1]}, "spec": {"a": 1}}}}])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"data": {"a": "b"}},
+        {"spec": {"template": {"metadata": {"x": [1]}, "spec": {"a": 1}}}},
+        {"status": {"conditions": [{"type": "Ready"}]}, "spec": {"a": [1]}},
+    ],
+)
 def test_managed_fields_are_left_out_without_being_decoded(metadata: Json, spec: Json) -> None:
     entry = entry_of_own("a", "web", encode({"kind": "Pod", "apiVersion": "v1", "metadata": metadata, **spec}), 7)
     obj, shown = entry.without_managers()
