@@ -1,6 +1,7 @@
 """Remembers which values were found good, by their bytes: a ReplicaSet's pods have one spec between them."""
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Final, Generic, TypeVar
 
 Complaint = TypeVar("Complaint")
@@ -14,15 +15,18 @@ class Remembered(Generic[Complaint]):
 
     def __init__(self) -> None:
         self._good: dict[bytes, None] = {}
+        self._lock = Lock()  # large objects are checked in threads
 
     def check(self, raw: bytes, work: Callable[[], list[Complaint]]) -> list[Complaint]:
         """What `work` finds, which must depend on nothing but what `raw` stands for."""
-        if raw in self._good:
-            self._good[raw] = self._good.pop(raw)
-            return []
+        with self._lock:
+            if raw in self._good:
+                self._good[raw] = self._good.pop(raw)
+                return []
         found = work()
         if not found and len(raw) <= _LARGEST:
-            self._good[raw] = None
-            if len(self._good) > _MOST:
-                del self._good[next(iter(self._good))]
+            with self._lock:
+                self._good[raw] = None
+                if len(self._good) > _MOST:
+                    del self._good[next(iter(self._good))]
         return found
