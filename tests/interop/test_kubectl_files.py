@@ -73,6 +73,18 @@ kind: PodDisruptionBudget
 metadata: {name: busy}
 spec: {minAvailable: 1, selector: {matchLabels: {app: busy}}}
 """,
+    "limits.yaml": """
+apiVersion: v1
+kind: LimitRange
+metadata: {name: small}
+spec: {limits: [{type: Container, default: {cpu: 500m}, max: {cpu: "1"}}]}
+""",
+    "big.yaml": """
+apiVersion: v1
+kind: Pod
+metadata: {name: big}
+spec: {containers: [{name: a, image: "nginx:1", resources: {limits: {cpu: "2"}}}]}
+""",
     "request.yaml": """
 apiVersion: certificates.k8s.io/v1
 kind: CertificateSigningRequest
@@ -134,6 +146,12 @@ LINES = (
     Line(f"patch pdb busy --subresource=status --type=merge -p {SPENT.replace('{0}', '1')}", r"patched"),
     Line("drain {ns} --force --grace-period=0 --timeout=20s", r"^node/\S+ drained$"),
     Line("get pods", r"^No resources found"),
+    Line("apply -f {dir}/limits.yaml", r"^limitrange/small created$"),
+    Line(
+        "create -f {dir}/big.yaml", r'pods "big" is forbidden: maximum cpu usage per Container is 1, but limit is 2$', 1
+    ),
+    Line("run little --image=nginx:1", r"^pod/little created$"),
+    Line("get pod little -o jsonpath={{.spec.containers[0].resources}}", r'^\{"limits":\{"cpu":"500m"\}.*\}$'),
     Line("create -f {dir}/request.yaml", r"^certificatesigningrequest\S+ created$"),
     Line("certificate approve {ns}", r"^certificatesigningrequest\S+ approved$"),
     Line("get csr {ns}", r"Approved$"),
