@@ -50,6 +50,7 @@ class Member:
     tls: ssl.SSLContext | None
     _connection: Connection | None = None
     _connecting: asyncio.Task[Connection] | None = None
+    _opened: list[Connection] = field(default_factory=list)  # the one in use, and those still ending their calls
     _blocks: dict[str, bytes] = field(default_factory=dict)
 
     async def unary(self, method: Method[Reply], request: bytes, seconds: float) -> Reply:
@@ -68,11 +69,15 @@ class Member:
         return await self._call(method.path, streaming=True)
 
     async def close(self) -> None:
-        """Close the connection, if there is one."""
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._connection is not None:
-            self._connection.close()
+        """Close the connections there are: one that nobody waited for in the end, one that etcd was going to end."""
+        task = self._connecting
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled() and task.exception() is None:
+                task.result().close()
+        for connection in self._opened:
+            connection.close()
 
     async def _call(self, path: str, *, streaming: bool = False) -> Call:
         connection = self._connection
@@ -95,13 +100,16 @@ class Member:
             self._connecting = asyncio.create_task(self._connect(), name=f"connect to {self.address}")
         task = self._connecting
         try:
-            self._connection = await asyncio.shield(task)
+            connection = await asyncio.shield(task)
         except (OSError, TimeoutError) as problem:
             raise Broken(f"{self.address}: {problem or 'no connection in time'}", sent=False) from problem
         finally:
             if task.done() and self._connecting is task:
                 self._connecting = None
-        return self._connection
+        if connection is not self._connection:
+            self._connection = connection
+            self._opened = [*(one for one in self._opened if not one.gone), connection]
+        return connection
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()

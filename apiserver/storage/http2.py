@@ -218,6 +218,11 @@ class Connection(asyncio.Protocol):
             self._write(frame(_WINDOW_UPDATE, 0, call.number, call.owed.to_bytes(4, "big")))
             call.owed = 0
 
+    @property
+    def gone(self) -> bool:
+        """Whether the socket is closed."""
+        return self._transport is not None and self._transport.is_closing()
+
     def close(self) -> None:
         """End the connection; calls under way are broken."""
         self.closed = True

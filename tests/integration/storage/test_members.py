@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from apiserver.storage import etcd as module
-from apiserver.storage.channels import Endpoints
+from apiserver.storage.channels import WATCH, Channels, Endpoints
 from apiserver.storage.errors import Unavailable
 from apiserver.storage.etcd import connected
 from machinery.component import tls
@@ -66,6 +66,21 @@ async def test_endpoints_that_do_not_answer_are_passed_over(members: list[EtcdPr
     async with connected(Endpoints((dead, members[0].url))) as storage:
         revision = await storage.create("/registry/a/1", b"one")
         assert [change.value for change in await take(storage, "", revision, 1)] == [b"one"]
+
+
+async def test_a_connection_that_nobody_waited_for_in_the_end_is_closed(members: list[EtcdProcess]) -> None:
+    channels = Channels(Endpoints((members[0].url,)))
+    caller = asyncio.create_task(channels.member().stream(WATCH))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    connecting = channels.member()._connecting
+    assert connecting is not None
+    connection = await connecting
+    assert not connection.gone
+    await channels.close()
+    assert connection.gone
 
 
 async def test_each_member_may_go_and_come_back_under_load(members: list[EtcdProcess]) -> None:
