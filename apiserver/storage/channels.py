@@ -75,9 +75,9 @@ class Member:
             task.cancel()
             await asyncio.wait({task})
             if not task.cancelled() and task.exception() is None:
-                task.result().close()
+                await task.result().ended()
         for connection in self._opened:
-            connection.close()
+            await connection.ended()
 
     async def _call(self, path: str, *, streaming: bool = False) -> Call:
         connection = self._connection

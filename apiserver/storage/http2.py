@@ -22,6 +22,7 @@ Refused: server push, priorities, retries (only `etcd` knows what may be repeate
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -32,6 +33,7 @@ import hpack
 WINDOW: Final = 64 << 20  # bytes a server may send ahead of the reader, per stream and per connection
 PING_SECONDS: Final = 30.0
 PONG_SECONDS: Final = 10.0
+FAREWELL_SECONDS: Final = 1.0
 _LARGEST_FRAME: Final = 16_384  # bytes; nobody may send a larger one unless we say so
 _LAST_STREAM: Final = (1 << 31) - 1
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -182,6 +184,7 @@ class Connection(asyncio.Protocol):
         self._owed = 0
         self._heard = self.loop.time()
         self._ping: asyncio.TimerHandle | None = None
+        self._lost = asyncio.Event()
 
     # calls
 
@@ -230,6 +233,15 @@ class Connection(asyncio.Protocol):
             self._flush()
             self._transport.close()
 
+    async def ended(self) -> None:
+        """Close it and wait until it is, FAREWELL_SECONDS at most: TLS says goodbye and hears goodbye."""
+        self.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self._lost.wait()
+        if not self._lost.is_set() and self._transport is not None:
+            self._transport.abort()
+
     # the transport's side
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -242,6 +254,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whatever was under way has no answer."""
+        self._lost.set()
         self._give_up(f"the connection to etcd was lost: {exc or 'closed'}")
 
     def data_received(self, data: bytes) -> None:
