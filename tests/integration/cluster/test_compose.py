@@ -11,7 +11,7 @@ import pytest
 
 from cluster import machine
 from machinery.api import meta, pods
-from tests.e2e.clients import CommandLine
+from tests.e2e.clients import CommandLine, eventually
 from tests.integration.cluster.docker_engine import Engine, ensure_base_image, ensure_compose
 from tests.kubectls import newest_kubectl
 
@@ -85,11 +85,13 @@ def test_the_guestbook_runs_on_both_node_containers(composed: Composed) -> None:
     composed.skiff("-n", "guestbook", "rollout", "status", "deployment/guestbook", "--timeout=90s")
     where = composed.skiff("-n", "guestbook", "get", "pods", "-l", "app=guestbook", "-o", "wide")
     assert "node-a" in where and "node-b" in where
-    page = composed.engine.docker(
-        "exec", f"{PROJECT}-node-a-1", "python", "-c",
-        "from urllib.request import urlopen; print(urlopen('http://172.30.98.12:30080', timeout=5).read().decode())",
-    )  # fmt: skip
-    assert "The Skiff guestbook" in page.stdout
+    ask = "from urllib.request import urlopen; print(urlopen('http://172.30.98.12:30080', timeout=5).read().decode())"
+
+    def shown() -> bool:
+        page = composed.engine.docker("exec", f"{PROJECT}-node-a-1", "python", "-c", ask, check=False)
+        return "The Skiff guestbook" in page.stdout
+
+    eventually(shown, "the page at the other node's port")  # whose proxy hears of the pods a little later than we do
 
 
 @pytest.mark.timeout(300)
