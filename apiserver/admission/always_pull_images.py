@@ -5,7 +5,7 @@ Upstream: plugin/pkg/admission/alwayspullimages/admission.go.
 
 from apiserver.admission.attributes import Attributes, Operation
 from apiserver.admission.chain import Plugin, Reader
-from machinery.api import kinds
+from machinery.api import kinds, pods
 
 
 class AlwaysPullImages(Plugin):
@@ -17,7 +17,5 @@ class AlwaysPullImages(Plugin):
         """On create and on update alike."""
         if attributes.obj is None or not attributes.is_for(kinds.PODS, Operation.CREATE, Operation.UPDATE):
             return
-        spec = attributes.obj.get("spec") or {}
-        for field in ("containers", "initContainers", "ephemeralContainers"):
-            for container in spec.get(field) or ():
-                container["imagePullPolicy"] = "Always"
+        for container in pods.every_container_of(attributes.obj.get("spec") or {}):
+            container["imagePullPolicy"] = "Always"

@@ -4,8 +4,6 @@ Upstream: plugin/pkg/admission/limitranger/admission.go.
 """
 
 from collections.abc import Iterator
-from fractions import Fraction
-from math import ceil
 from typing import Final
 
 from apiserver.admission.attributes import Attributes, Operation
@@ -18,7 +16,7 @@ _LISTS: Final = (("containers", "container"), ("initContainers", "init container
 
 
 class LimitRanger(Plugin):
-    """Once, on create: what a LimitRange forbids afterwards may stay."""
+    """Pods are judged once, on create, claims whenever they change: what a LimitRange forbids later may stay."""
 
     name = "LimitRanger"
 
@@ -89,24 +87,12 @@ def _of_pod(pod: Json, limit: Json) -> Iterator[str]:
 
 
 def _total(pod: Json, part: str) -> Json:
-    """What containers ask together, or one init container before them, whichever is more: as exact texts."""
-    together: dict[str, Fraction] = {}
-    for container in pods.containers_of(pod):
-        for name, value in _amounts(container, part).items():
-            together[name] = together.get(name, Fraction(0)) + value
-    for container in pods.init_containers_of(pod):
-        for name, value in _amounts(container, part).items():
-            together[name] = max(together.get(name, Fraction(0)), value)
-    return {name: _text(value, name) for name, value in together.items()}
+    """What the containers ask together, as texts."""
+    return {name: _text(value, name) for name, value in pods.total_of_containers(pod, part).items()}
 
 
-def _amounts(container: Json, part: str) -> dict[str, Fraction]:
-    amounts = (container.get("resources") or {}).get(part) or {}
-    return {name: quantity.parse(value) for name, value in amounts.items()}
-
-
-def _text(value: Fraction, name: str) -> str:
-    return quantity.canonical(f"{ceil(value * 1000)}m" if name == "cpu" else str(ceil(value)))
+def _text(value: int, name: str) -> str:
+    return quantity.canonical(f"{value}m" if name == "cpu" else value)
 
 
 def _bounds(requests: Json, limits: Json, limit: Json) -> Iterator[str]:

@@ -15,7 +15,7 @@ from apiserver.authz.rbac import allows, rule_of
 from apiserver.authz.role_tables import NODE_RULES
 from apiserver.request import User
 from apiserver.storage.objects import Entry
-from machinery.api import meta
+from machinery.api import meta, pods
 from machinery.api.codec import Json
 from machinery.api.names import ObjectKey
 
@@ -77,15 +77,10 @@ def references_of(pod: Json) -> Iterator[Reference]:
         yield "serviceaccounts", namespace, spec["serviceAccountName"]
     for secret in spec.get("imagePullSecrets") or ():
         yield "secrets", namespace, secret.get("name", "")
-    for container in _containers(spec):
+    for container in pods.every_container_of(spec):
         yield from ((resource, namespace, name) for resource, name in _environment(container))
     for volume in spec.get("volumes") or ():
         yield from ((resource, namespace, name) for resource, name in _volume(volume, meta.name_of(pod)))
-
-
-def _containers(spec: Json) -> Iterator[Json]:
-    for field in ("initContainers", "containers", "ephemeralContainers"):
-        yield from spec.get(field) or ()
 
 
 def _environment(container: Json) -> Iterator[tuple[str, str]]:

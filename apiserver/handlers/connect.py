@@ -23,7 +23,7 @@ from apiserver.upstream import (
     tunnel_head,
     while_there,
 )
-from machinery.api import errors, kinds
+from machinery.api import errors, kinds, pods
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
 
@@ -134,11 +134,7 @@ class Connect:
 def choose_container(wanted: str, pod: Json) -> str:
     """The container asked for, or the only one; raises BadRequest in upstream's words."""
     pod_name, spec = pod["metadata"]["name"], pod["spec"]
-    names = [
-        container["name"]
-        for field in ("initContainers", "containers", "ephemeralContainers")
-        for container in spec.get(field) or ()
-    ]
+    names = [container["name"] for container in pods.every_container_of(spec)]
     if wanted:
         if wanted not in names:
             raise errors.BadRequest(f"container {wanted} is not valid for pod {pod_name}")

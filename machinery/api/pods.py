@@ -1,6 +1,6 @@
 """What every component asks of a Pod: phase, readiness, requests, quality of service. Pure readings of the dict."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from machinery.api import meta, quantity
@@ -67,6 +67,12 @@ def init_containers_of(pod: Json) -> list[Json]:
     return containers
 
 
+def every_container_of(spec: Json) -> Iterator[Json]:
+    """All containers of a pod's spec: init, main and ephemeral ones."""
+    for field in ("initContainers", "containers", "ephemeralContainers"):
+        yield from spec.get(field) or ()
+
+
 def is_sidecar(container: Json) -> bool:
     """Whether an init container keeps running beside the main ones (KEP-753)."""
     return container.get("restartPolicy") == "Always"
@@ -78,20 +84,24 @@ def requests_of(pod: Json) -> dict[str, int]:
     The sum over containers and sidecars, or the largest init container on top of the sidecars started before it,
     whichever is more; pod-level requests win over both (KEP-2837); overhead comes on top.
     """
-    total = _sum(_requests(container) for container in containers_of(pod))
+    spec = pod.get("spec") or {}
+    total = total_of_containers(pod, "requests") | amounts((spec.get("resources") or {}).get("requests"))
+    return _sum((total, amounts(spec.get("overhead"))))
+
+
+def total_of_containers(pod: Json, part: str) -> dict[str, int]:
+    """The `requests` or `limits` of its containers together, as `requests_of` adds them up."""
+    total = _sum(_amounts_of(container, part) for container in containers_of(pod))
     sidecars: dict[str, int] = {}
     peak: dict[str, int] = {}
     for container in init_containers_of(pod):
-        wanted = _requests(container)
+        wanted = _amounts_of(container, part)
         if is_sidecar(container):
             sidecars = _sum((sidecars, wanted))
             peak = _largest(peak, sidecars)
         else:
             peak = _largest(peak, _sum((sidecars, wanted)))
-    total = _largest(_sum((total, sidecars)), peak)
-    spec = pod.get("spec") or {}
-    total |= amounts((spec.get("resources") or {}).get("requests"))
-    return _sum((total, amounts(spec.get("overhead"))))
+    return _largest(_sum((total, sidecars)), peak)
 
 
 def amounts(resources: Json | None) -> dict[str, int]:
@@ -102,8 +112,8 @@ def amounts(resources: Json | None) -> dict[str, int]:
     }
 
 
-def _requests(container: Json) -> dict[str, int]:
-    return amounts((container.get("resources") or {}).get("requests"))
+def _amounts_of(container: Json, part: str) -> dict[str, int]:
+    return amounts((container.get("resources") or {}).get(part))
 
 
 def _sum(parts: Iterable[dict[str, int]]) -> dict[str, int]:

@@ -115,6 +115,13 @@ async def test_a_pods_containers_count_together() -> None:
         await _admitted(LimitRanger(), pod, _limits({"type": "Pod", "max": {"cpu": "1"}}))
 
 
+async def test_a_sidecar_counts_beside_the_containers_it_serves() -> None:
+    sidecar = {"name": "s", "restartPolicy": "Always", **_asks({"cpu": "600m"}, {"cpu": "600m"})}
+    pod = _pod(_asks({"cpu": "600m"}, {"cpu": "600m"}), initContainers=[sidecar])
+    with pytest.raises(errors.Forbidden, match="maximum cpu usage per Pod is 1, but limit is 1200m"):
+        await _admitted(LimitRanger(), pod, _limits({"type": "Pod", "max": {"cpu": "1"}}))
+
+
 @pytest.mark.parametrize(
     ("asked", "why"),
     [

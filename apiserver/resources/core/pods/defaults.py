@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from machinery.api import pods
 from machinery.api.codec import Json
 
 _FILE_MODE: Final = 0o644
@@ -59,9 +60,8 @@ def pod_spec_defaults(spec: Json) -> None:
     fill(spec, _SPEC)
     spec.setdefault("securityContext", {})
     _service_account(spec)
-    for field in ("initContainers", "containers", "ephemeralContainers"):
-        for container in spec.get(field) or ():
-            container_defaults(container)
+    for container in pods.every_container_of(spec):
+        container_defaults(container)
     for volume in spec.get("volumes") or ():
         volume_defaults(volume)
 
