@@ -12,8 +12,9 @@ from apiserver.handlers.body import decode_body
 from apiserver.registry import deletion
 from apiserver.registry.deletion import DeleteOptions
 from apiserver.registry.field_manager import Writer
+from apiserver.registry.gate import Gate
 from apiserver.registry.resource import Resource
-from apiserver.registry.store import Change, Store
+from apiserver.registry.store import Store
 from apiserver.registry.strategy import Context
 from apiserver.request import Answer, Request, Response
 from apiserver.storage.listing import Query
@@ -105,9 +106,8 @@ class Evictions:
             disruption.take_one(budget, meta.name_of(pod), times.rfc3339(self._clock.now()))
             return budget
 
-        await self._budgets.update(
-            self._tracked(self._budgets, count), self._context(eviction, self._budgets, meta.name_of(found[0]))
-        )
+        name = meta.name_of(found[0])
+        await self._budgets.update(count, _of_status(eviction, self._budgets, name), _as_server(self._budgets))
         eviction.counted = True
 
     async def _announce(self, eviction: _Eviction, pod: Json) -> str:
@@ -129,21 +129,22 @@ class Evictions:
             status["conditions"] = meta.set_condition(status.get("conditions"), target, now)
             return current
 
-        context = self._context(eviction, self._pods, meta.name_of(pod))
-        entry, _ = await self._pods.update(self._tracked(self._pods, announced), context)
+        context = _of_status(eviction, self._pods, meta.name_of(pod))
+        entry, _ = await self._pods.update(announced, context, _as_server(self._pods))
         return str(entry.revision)
 
-    def _context(self, eviction: _Eviction, store: Store, name: str) -> Context:
-        user, namespace, dry_run = eviction.request.user, eviction.context.namespace, eviction.options.dry_run
-        return Context(user, namespace, name, "status", dry_run, allocators=store.allocators)
 
-    def _tracked(self, store: Store, change: Change) -> Change:
-        """The change, and its fields as this server's."""
+def _of_status(eviction: _Eviction, store: Store, name: str) -> Context:
+    """What hooks may know of a write of an object's status on the way."""
+    dry_run = eviction.options.dry_run
+    return admitting.context(eviction.request, store, dry_run=dry_run, subresource="status").named(name)
 
-        async def tracked(old: Json | None) -> Json:
-            before = codec.copy_of(old) if old is not None else None
-            obj = await change(old)
-            store.track(obj, before, _SERVER)
-            return obj
 
-        return tracked
+def _as_server(store: Store) -> Gate:
+    """Nobody is asked, and the fields are this server's."""
+
+    async def track(obj: Json | None, old: Json | None) -> None:
+        if obj is not None:
+            store.track(obj, old, _SERVER)
+
+    return Gate(track)
