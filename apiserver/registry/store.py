@@ -24,8 +24,7 @@ Refused: locks per object (several servers run on one etcd), reading before each
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
@@ -186,19 +185,13 @@ class Store:
         for text in strategy.warnings(obj, None):
             gate.warn(text)
         await gate.validate(obj, None)
-        finish = await strategy.begin_create(obj, context)
-        if finish is None:
-            return await self._write_new_or_say(obj, context)
-        async with _finished(finish):
-            return await self._write_new_or_say(obj, context)
-
-    async def _write_new_or_say(self, obj: Json, context: Context) -> Entry:
-        with told_to_clients(self.resource.kind, context.name):
-            try:
-                return await self._write_new(obj, context)
-            except storage_errors.KeyExists:
-                await self._say_if_being_deleted(context)
-                raise
+        async with _Finished(await strategy.begin_create(obj, context)):
+            with told_to_clients(self.resource.kind, name):
+                try:
+                    return await self._write_new(obj, context)
+                except storage_errors.KeyExists:
+                    await self._say_if_being_deleted(context)
+                    raise
 
     async def _write_new(self, obj: Json, context: Context) -> Entry:
         key = self._key(context)
@@ -265,10 +258,7 @@ class Store:
             return await self._remove(obj, entry, context), False
         if _same(obj, old) and not self._storage.is_stale(self._key(context)):
             return await self._confirmed(entry, context, certain=certain), False
-        finish = await strategy.begin_update(obj, old, context)
-        if finish is None:
-            return await self._replace(obj, entry, context), False
-        async with _finished(finish):
+        async with _Finished(await strategy.begin_update(obj, old, context)):
             return await self._replace(obj, entry, context), False
 
     async def _create_by_update(self, update: _Update) -> Entry:
@@ -427,15 +417,20 @@ class Store:
             raise errors.invalid(self.resource.kind, name, problems[:_MOST_PROBLEMS])
 
 
-@asynccontextmanager
-async def _finished(finish: Finish) -> AsyncIterator[None]:
-    """Tell what began whether the write it was for succeeded."""
-    succeeded = False
-    try:
-        yield
-        succeeded = True
-    finally:
-        await finish(succeeded)
+class _Finished:
+    """Tells what began whether its write succeeded (a generator would cost every write several times that)."""
+
+    __slots__ = ("_finish",)
+
+    def __init__(self, finish: Finish | None) -> None:
+        self._finish = finish
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, type_: object, problem: BaseException | None, traceback: object) -> None:
+        if self._finish is not None:
+            await self._finish(problem is None)
 
 
 def _encoded(obj: Json) -> bytes:
