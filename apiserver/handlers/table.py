@@ -47,11 +47,7 @@ def check_include(include: str) -> None:
 
 def row(resource: Resource, entry: Entry, include: str, version: str, revision: int = 0) -> bytes:
     """One row as JSON."""
-    if revision in (0, entry.revision):
-        obj, metadata = entry.without_managers()
-    else:
-        obj = entry.decode(revision)
-        metadata = codec.dumps(obj["metadata"])
+    obj, metadata = entry.without_managers(revision)
     cells = [_cell(column, obj) for column in columns_of(resource)]
     if include == INCLUDE_NONE:
         return b'{"cells":%b,"object":null}' % codec.dumps(cells)

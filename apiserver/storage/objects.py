@@ -57,17 +57,17 @@ class Entry:
         end = self.raw.index(b'"', self.offset + len(_VERSION)) + 1
         return self.raw[: self.offset] + self.raw[end + (self.raw[end : end + 1] == b",") :]
 
-    def without_managers(self) -> tuple[Json, bytes]:
+    def without_managers(self, revision: int = 0) -> tuple[Json, bytes]:
         """The object without managedFields, which are half of what there is to decode; and its whole metadata's bytes.
 
         There is no list in managedFields, so the first bracket that closes is theirs, or stands in a text; and where
-        metadata do not end behind it all is decoded.
+        metadata do not end behind it all is decoded. `revision` is as for `json`.
         """
-        raw = self.raw
+        raw = self.json(revision)
         start = raw.find(_MANAGERS, self.offset)
         end = raw.find(b"]", start) + 1 if start >= 0 else 0
         if raw[end : end + len(_NEXT)] != _NEXT:
-            obj = self.decode()
+            obj = codec.loads(raw)
             return obj, codec.dumps(obj["metadata"])
         return codec.loads(raw[:start] + raw[end:]), raw[self.offset - 1 : end + 1]
 
