@@ -36,6 +36,7 @@ from apiserver.registry.registry import Registry
 from apiserver.registry.resource import Resource
 from apiserver.registry.store import Store
 from apiserver.resources import RESOURCES
+from apiserver.rows import ROWS
 from apiserver.storage import etcd
 from apiserver.storage.cacher import Cacher
 from apiserver.storage.channels import Endpoints
@@ -252,10 +253,9 @@ def create_parts(prepared: Prepared, registry: Registry) -> Parts:
         special["", "serviceaccounts", "token"] = requests.create
     if pods is not None:
         special |= component_status.ComponentStatuses(pods.cacher.storage).table()
-    rows = [*RESOURCES, *reviews.RESOURCES, *binding.RESOURCES, *component_status.RESOURCES]
     host = advertised_host(config)
     issuer = access.issuer_documents(config, deciding, host)
-    pages = Pages(Discovery(rows, host), prepared.health, OpenAPI(rows), issuer)
+    pages = Pages(Discovery(ROWS, host), prepared.health, OpenAPI(ROWS), issuer)
     limits = Limits(config.max_requests_inflight, config.max_mutating_requests_inflight, config.request_timeout)
     auditor = prepared.auditing.auditor
     return Parts(registry, pages, deciding.authenticator, deciding.authorizer, special, limits, auditor)

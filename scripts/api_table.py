@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from apiserver.handlers import binding, component_status, reviews
 from apiserver.registry.resource import Resource
-from apiserver.resources import RESOURCES
+from apiserver.rows import ROWS
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "api.md"
 BEGIN: Final = "<!-- kinds: written by scripts/api_table.py -->"
@@ -41,8 +40,7 @@ def renewed(page: str) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{PAGE} has no place for the table")
-    rows = [*RESOURCES, *reviews.RESOURCES, *binding.RESOURCES, *component_status.RESOURCES]
-    return f"{before}{BEGIN}\n{table(rows)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{table(ROWS)}\n{END}{after}"
 
 
 def main() -> Iterator[str]:
