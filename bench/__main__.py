@@ -25,9 +25,9 @@ def main() -> int:
     """Measure what the command line says."""
     chosen = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: what was started is ended
-    reports = [_measured(chosen, "", "skiff")]
+    reports = [_measured(chosen, "")]
     if chosen.against_url:
-        reports.append(_measured(chosen, "against_", chosen.against_name))
+        reports.append(_measured(chosen, "against_"))
     if chosen.json:
         print(report.as_json(reports))
     else:
@@ -50,8 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measured(chosen: argparse.Namespace, prefix: str, name: str) -> Report:
-    with _target(chosen, prefix, name) as target:
+def _measured(chosen: argparse.Namespace, prefix: str) -> Report:
+    with _target(chosen, prefix) as target:
         found = Report(getattr(chosen, f"{prefix}name"))
         benchmark = Benchmark(target, FULL if chosen.scale == "full" else SMALL, found)
         try:
@@ -63,11 +63,11 @@ def _measured(chosen: argparse.Namespace, prefix: str, name: str) -> Report:
 
 
 @contextmanager
-def _target(chosen: argparse.Namespace, prefix: str, name: str) -> Iterator[Target]:
+def _target(chosen: argparse.Namespace, prefix: str) -> Iterator[Target]:
     url = getattr(chosen, f"{prefix}url")
     if url:
         address = Address(url.rstrip("/"), getattr(chosen, f"{prefix}token"), getattr(chosen, f"{prefix}ca"))
-        yield Target(name, address, tuple(getattr(chosen, f"{prefix}pid")))
+        yield Target(address, tuple(getattr(chosen, f"{prefix}pid")))
         return
     with tempfile.TemporaryDirectory(prefix="skiff-bench-") as folder, skiff(Path(folder)) as target:
         yield target

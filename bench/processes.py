@@ -32,7 +32,6 @@ _USER: Final = "bench-user-token"
 class Target:
     """A server under measurement, and the processes whose work, with their children's, counts as its own."""
 
-    name: str
     address: Address
     pids: tuple[int, ...] = ()
     start_seconds: float | None = None  # from the process's start to /readyz, where we started it
@@ -76,7 +75,7 @@ def skiff(folder: Path) -> Iterator[Target]:
             seconds = time.monotonic() - started
             _bind(admin)
             address = Address(admin.url, _USER, admin.ca)
-            yield Target("skiff", address, (pid,), seconds)
+            yield Target(address, (pid,), seconds)
 
 
 def _compile() -> None:
