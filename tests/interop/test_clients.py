@@ -6,12 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.clients import eventually
 from tests.integration.apiserver_process import ROOT, ApiserverProcess
 
 CLIENTS = Path(__file__).parent / "clients"
@@ -74,9 +74,9 @@ def test_an_operator_made_with_kopf_reconciles(server: ApiserverProcess, namespa
         def shown() -> str:
             return _kubectl(server, namespace, *copies).strip()
 
-        _until(lambda: shown() == "one-0=red one-1=red", tmp_path / "log")
+        eventually(lambda: shown() == "one-0=red one-1=red", "two copies")
         _kubectl(server, namespace, "patch", "cm", "one", "-p", '{"data":{"color":"blue"}}')
-        _until(lambda: shown() == "one-0=blue one-1=blue", tmp_path / "log")
+        eventually(lambda: shown() == "one-0=blue one-1=blue", "two changed copies")
         finalizers = _kubectl(server, namespace, "get", "cm", "one", "-o", "jsonpath={.metadata.finalizers}")
         assert "kopf" in finalizers
         _kubectl(server, namespace, "delete", "cm", "one", "--timeout=30s")
@@ -92,13 +92,6 @@ def test_an_operator_made_with_kopf_reconciles(server: ApiserverProcess, namespa
 
 def _kubectl(server: ApiserverProcess, namespace: str, *arguments: str) -> str:
     return server.kubectl(*arguments, "-n", namespace).ok()
-
-
-def _until(holds: Callable[[], bool], log: Path) -> None:
-    deadline = time.monotonic() + 40
-    while not holds():
-        assert time.monotonic() < deadline, log.read_text()[-3000:]
-        time.sleep(0.2)
 
 
 def _environment(server: ApiserverProcess) -> dict[str, str]:

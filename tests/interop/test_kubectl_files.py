@@ -2,8 +2,6 @@
 
 import base64
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.integration.apiserver_process import ApiserverProcess
-from tests.interop.test_kubectls import VERSIONS, Line, wrong
-from tests.kubectls import NO_KUBECTL, kubectls
+from tests.interop.test_kubectls import VERSIONS, Line, of_each_version, wrong
+from tests.kubectls import NO_KUBECTL
 
 FILES = {
     "one.yaml": """
@@ -159,20 +157,16 @@ LINES = (
 
 
 @pytest.fixture(scope="module")
-def complaints(server: ApiserverProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[str]]]:
+def complaints(server: ApiserverProcess, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """Version → what went wrong with its lines."""
 
-    def run(version: str) -> list[str]:
-        namespace = f"files-{version.replace('.', '-')}"
+    def run(version: str, namespace: str) -> list[str]:
         folder = _write(tmp_path_factory.mktemp(namespace), namespace)
-        server.kubectl("create", "namespace", namespace, version=version).ok()
-        server.kubectl("create", "serviceaccount", "default", "-n", namespace, version=version).ok()
         return [found for line in LINES if (found := wrong(server, version, namespace, line, folder))]
 
-    installed = [version for version in VERSIONS if version in kubectls()]
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(3) as pool:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "KUBE_EDITOR", "sed -i s/green/blue/")
-        yield dict(zip(installed, pool.map(run, installed), strict=True))
+        return of_each_version(server, "files", run)
 
 
 def _write(folder: Path, namespace: str) -> Path:

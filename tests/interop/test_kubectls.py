@@ -1,6 +1,7 @@
 """Command lines that every kubectl is run with, as one table; no kubelet and no controller stands behind them."""
 
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,18 +99,29 @@ SINCE_1_28 = (Line("auth whoami", r"^Username +kubernetes-admin$"),)
 
 @pytest.fixture(scope="module")
 def complaints(server: ApiserverProcess) -> dict[str, list[str]]:
-    """Version → what went wrong with its lines; the versions run beside each other, each in a namespace of its own."""
+    """Version → what went wrong with its lines."""
 
-    def run(version: str) -> list[str]:
-        namespace = f"table-{version.replace('.', '-')}"
-        server.kubectl("create", "namespace", namespace, version=version).ok()
-        server.kubectl("create", "serviceaccount", "default", "-n", namespace, version=version).ok()
+    def run(version: str, namespace: str) -> list[str]:
         lines = (*GENERATORS, *CHANGES, *READS, *(SINCE_1_28 if version != "1.27" else ()))
         return [found for line in lines if (found := wrong(server, version, namespace, line))]
 
+    return of_each_version(server, "table", run)
+
+
+def of_each_version(
+    server: ApiserverProcess, prefix: str, run: Callable[[str, str], list[str]]
+) -> dict[str, list[str]]:
+    """Version → what `run` says of it, beside the others and each in a namespace of its own."""
+
+    def prepared(version: str) -> list[str]:
+        namespace = f"{prefix}-{version.replace('.', '-')}"
+        server.kubectl("create", "namespace", namespace, version=version).ok()
+        server.kubectl("create", "serviceaccount", "default", "-n", namespace, version=version).ok()
+        return run(version, namespace)
+
     installed = [version for version in VERSIONS if version in kubectls()]
     with ThreadPoolExecutor(3) as pool:
-        return dict(zip(installed, pool.map(run, installed), strict=True))
+        return dict(zip(installed, pool.map(prepared, installed), strict=True))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
