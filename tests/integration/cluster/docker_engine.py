@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from cluster import machine
+from tests.integration.kubelet.machine import remove_cgroups
 
 CACHE: Final = Path("/var/tmp/skiff-tests")
 BASE_IMAGE: Final = "python:3.12-slim-bookworm"
@@ -67,7 +68,7 @@ class Engine:
         return done
 
     def stop(self) -> None:
-        """End our engine and put the firewall back as it was."""
+        """End our engine, put the firewall back as it was and remove the cgroups that it leaves empty."""
         if self._process is None:
             return
         self._process.terminate()
@@ -78,6 +79,7 @@ class Engine:
         for table in ("filter", "nat"):
             if f"*{table}" not in self._rules:
                 machine.run("iptables-restore", stdin=f"*{table}\nCOMMIT\n")
+        remove_cgroups("docker")
         shutil.rmtree(RUN, ignore_errors=True)
 
 

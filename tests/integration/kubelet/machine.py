@@ -121,7 +121,7 @@ class Machine:
         self._kill_cgroups()
         time.sleep(0.3)
         self._unmount()
-        self._remove_cgroups()
+        remove_cgroups(self.name)
         subprocess.run(["ip", "netns", "del", self.name], capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -173,11 +173,13 @@ class Machine:
             if point.startswith(f"{self.folder}/"):
                 subprocess.run(["umount", "-l", point], capture_output=True)
 
-    def _remove_cgroups(self) -> None:
-        for top in Path("/sys/fs/cgroup").glob(f"*/{self.name}"):
-            for below, _, _ in os.walk(top, topdown=False):
-                with suppress(OSError):
-                    os.rmdir(below)
+
+def remove_cgroups(name: str) -> None:
+    """The empty cgroups under a name, in every hierarchy; one with a process in it stays."""
+    for top in (*Path("/sys/fs/cgroup").glob(f"*/{name}"), Path("/sys/fs/cgroup") / name):
+        for below, _, _ in os.walk(top, topdown=False):
+            with suppress(OSError):
+                os.rmdir(below)
 
 
 def run(*command: str) -> str:
