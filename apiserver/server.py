@@ -101,6 +101,12 @@ class Lookups:
             self._decoded[kind] = store.collection.changed, found
         return found
 
+    def in_namespace(self, kind: Kind, namespace: str) -> list[Json]:
+        """The objects of a namespace, as cached."""
+        store = self._store(kind)
+        entries = store.collection.select(Selection(namespace)) if store else ()
+        return [entry.decode() for entry in entries]
+
     def _store(self, kind: Kind) -> Store | None:
         return self.registry.store_for(kind.group, kind.version, kind.plural) if self.registry else None
 

@@ -8,13 +8,16 @@ from typing import Final
 
 from apiserver.admission.always_pull_images import AlwaysPullImages
 from apiserver.admission.chain import Plugin
+from apiserver.admission.claim_resize import PersistentVolumeClaimResize
 from apiserver.admission.default_class import DefaultIngressClass, DefaultStorageClass
 from apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from apiserver.admission.extended_resource_toleration import ExtendedResourceToleration
 from apiserver.admission.limit_ranger import LimitRanger
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_restriction import NodeRestriction
+from apiserver.admission.pod_security import PodSecurity
 from apiserver.admission.priority import Priority
+from apiserver.admission.runtime_class import RuntimeClass
 from apiserver.admission.service_account import ServiceAccount
 from apiserver.admission.taint_nodes import TaintNodesByCondition
 
@@ -25,10 +28,13 @@ ALL: Final[tuple[type[Plugin], ...]] = (
     NodeRestriction,
     TaintNodesByCondition,
     AlwaysPullImages,
+    PodSecurity,
     Priority,
     DefaultTolerationSeconds,
     ExtendedResourceToleration,
     DefaultStorageClass,
+    PersistentVolumeClaimResize,
+    RuntimeClass,
     DefaultIngressClass,
 )
 _OFF: Final = (NodeRestriction, AlwaysPullImages, ExtendedResourceToleration)

@@ -1,5 +1,6 @@
 """What an admission plugin sees of one request. Plugins read and change `obj`; nothing else of the request."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -18,6 +19,10 @@ class Operation(Enum):
     CONNECT = "CONNECT"
 
 
+def _nobody(*_: str) -> None:
+    """Nobody is told."""
+
+
 @dataclass(slots=True)
 class Attributes:
     """One write, before it happens (upstream: k8s.io/apiserver/pkg/admission/attributes.go)."""
@@ -32,6 +37,10 @@ class Attributes:
     obj: Json | None = None
     old: Json | None = None
     dry_run: bool = False
+    #: tells the client something
+    warn: Callable[[str], None] = _nobody
+    #: tells the audit log something: a key and a text
+    annotate: Callable[[str, str], None] = _nobody
 
     def is_for(self, kind: Kind, *operations: Operation) -> bool:
         """Whether the request is for the kind itself, not a subresource, and one of the operations."""

@@ -23,6 +23,10 @@ class Reader(Protocol):
         """All objects of a kind that has few; to read only."""
         ...
 
+    def in_namespace(self, kind: Kind, namespace: str) -> list[Json]:
+        """The objects of a namespace, from the watch cache."""
+        ...
+
 
 class Plugin:
     """One plugin; both phases do nothing by default. Raises StatusError to refuse."""

@@ -76,4 +76,6 @@ def attributes(request: Request, store: Store, context: Context, obj: Json | Non
         obj=obj,
         old=old,
         dry_run=context.dry_run,
+        warn=request.warnings.append,
+        annotate=request.audit.annotate if request.audit else lambda key, value: None,
     )

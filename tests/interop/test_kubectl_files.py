@@ -95,6 +95,7 @@ spec:
 }
 SECOND = '{{"spec":{{"template":{{"spec":{{"containers":[{{"name":"b","image":"nginx:2"}}]}}}}}}}}'
 READY = '{{"status":{{"phase":"Running","conditions":[{{"type":"Ready","status":"True"}}]}}}}'
+LEVEL = "pod-security.kubernetes.io/enforce"
 SPENT = '{{"status":{{"observedGeneration":1,"disruptionsAllowed":{0},"currentHealthy":1,"desiredHealthy":1}}}}'
 LINES = (
     Line("diff -f {dir}/one.yaml", r"^\+  color: red$", 1),
@@ -150,6 +151,32 @@ LINES = (
     ),
     Line("run little --image=nginx:1", r"^pod/little created$"),
     Line("get pod little -o jsonpath={{.spec.containers[0].resources}}", r'^\{"limits":\{"cpu":"500m"\}.*\}$'),
+    Line(
+        'run sealed --image=nginx:1 --overrides={{"spec":{{"runtimeClassName":"absent"}}}}',
+        r'pods "sealed" is forbidden: pod rejected: RuntimeClass "absent" not found$',
+        1,
+    ),
+    Line(
+        f"label ns {{ns}} {LEVEL}=sloppy",
+        rf'metadata.labels\[{LEVEL}\]: Invalid value: "sloppy": must be one of privileged, baseline, restricted$',
+        1,
+    ),
+    Line(
+        f"label ns {{ns}} {LEVEL}=restricted",
+        r'^Warning: existing pods in namespace "\S+" violate the new PodSecurity enforce level "restricted:latest"$',
+    ),
+    Line(
+        "run risky --image=nginx:1",
+        r'pods "risky" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false '
+        r'\(container "risky" must set securityContext.allowPrivilegeEscalation=false\), unrestricted capabilities',
+        1,
+    ),
+    Line(
+        "create deployment risky --image=nginx:1",
+        r'^Warning: would violate PodSecurity "restricted:latest": allowPrivilegeEscalation != false \(container',
+    ),
+    Line(f"label ns {{ns}} {LEVEL}-", r"^namespace/\S+ unlabeled$"),
+    Line("run risky --image=nginx:1", r"^pod/risky created$"),
     Line("create -f {dir}/request.yaml", r"^certificatesigningrequest\S+ created$"),
     Line("certificate approve {ns}", r"^certificatesigningrequest\S+ approved$"),
     Line("get csr {ns}", r"Approved$"),

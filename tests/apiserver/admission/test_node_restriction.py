@@ -21,6 +21,10 @@ class Nothing:
     async def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
         return {"spec": {"nodeName": "n2"}}
 
+    def in_namespace(self, kind: Kind, namespace: str) -> list[Json]:
+        """None."""
+        return []
+
     def all(self, kind: Kind) -> list[Json]:
         return []
 

@@ -32,6 +32,10 @@ class Objects:
         self.asked += 1
         return self.objects.get((kind.plural, name))
 
+    def in_namespace(self, kind: Kind, namespace: str) -> list[Json]:
+        """None."""
+        return []
+
     def all(self, kind: Kind) -> list[Json]:
         return [obj for (plural, _), obj in self.objects.items() if plural == kind.plural]
 
