@@ -278,10 +278,10 @@ def test_a_services_checks(spec: Json, texts: list[str], context: Context) -> No
 async def test_a_cluster_ip_stays(context: Context) -> None:
     old = await _created(context)
     new = codec.copy_of(old)
-    new["spec"]["clusterIP"] = "10.96.0.99"
+    new["spec"]["clusterIP"] = "10.96.1.99"  # of another range: no address that was given can be it
     STRATEGY.prepare_for_update(new, old, context)
     assert [error.message() for error in STRATEGY.validate_update(new, old, context)] == [
-        'spec.clusterIPs[0]: Invalid value: ["10.96.0.99"]: may not change once set'
+        'spec.clusterIPs[0]: Invalid value: ["10.96.1.99"]: may not change once set'
     ]
 
 
