@@ -17,7 +17,7 @@ from apiserver.admission.chain import Chain, Plugin
 from apiserver.admission.escalation import EscalationCheck
 from apiserver.app import Parts, SpecialHandler
 from apiserver.auditing import Auditing
-from apiserver.bootstrap import Bootstrap, ServiceAddress, service_ip
+from apiserver.bootstrap import LOOPBACK, Bootstrap, ServiceAddress, service_ip
 from apiserver.config import Config
 from apiserver.discovery import Discovery
 from apiserver.filters.in_flight import Limits
@@ -34,7 +34,8 @@ from apiserver.pages import Pages
 from apiserver.registry.allocators import Allocators, IPAllocator, IPNetwork, PortAllocator
 from apiserver.registry.registry import Registry
 from apiserver.registry.resource import Resource
-from apiserver.registry.store import Store
+from apiserver.registry.store import Change, Store
+from apiserver.registry.strategy import Context
 from apiserver.resources import RESOURCES
 from apiserver.rows import ROWS
 from apiserver.storage import etcd
@@ -100,6 +101,12 @@ class Lookups:
             found = [entry.decode() for entry in store.collection.select(Selection())]
             self._decoded[kind] = store.collection.changed, found
         return found
+
+    async def change_status(self, kind: Kind, namespace: str, name: str, change: Change) -> None:
+        """Write the status of an object as a change makes it, atomically; raises NotFound, what the change raises."""
+        store = self._store(kind)
+        if store is not None:
+            await store.update(change, Context(LOOPBACK, namespace, name, "status"))
 
     def in_namespace(self, kind: Kind, namespace: str) -> list[Json]:
         """The objects of a namespace, as cached."""

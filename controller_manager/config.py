@@ -72,6 +72,8 @@ class Flags(BaseModel):
     concurrent_replicaset_syncs: int = Field(5, description="ReplicaSets worked on at once.")
     concurrent_endpoint_syncs: int = Field(5, description="Endpoints worked on at once.")
     concurrent_service_endpoint_syncs: int = Field(5, description="Services whose slices are worked on at once.")
+    resource_quota_sync_period: Seconds = Field(300.0, description="Time after which a quota is counted again.")
+    concurrent_resource_quota_syncs: int = Field(5, description="ResourceQuotas worked on at once.")
     concurrent_namespace_syncs: int = Field(10, description="Namespaces worked on at once.")
     concurrent_serviceaccount_token_syncs: int = Field(5, description="Token Secrets worked on at once.")
     concurrent_gc_syncs: int = Field(20, description="Objects the garbage collector works on at once.")
@@ -90,7 +92,7 @@ _NO_EFFECT: Final = """
     cluster-signing-kubelet-serving-key-file cluster-signing-legacy-unknown-cert-file
     cluster-signing-legacy-unknown-key-file concurrent-cron-job-syncs concurrent-daemonset-syncs
     concurrent-ephemeralvolume-syncs concurrent-horizontal-pod-autoscaler-syncs concurrent-job-syncs
-    concurrent-rc-syncs concurrent-resource-quota-syncs concurrent-service-syncs concurrent-statefulset-syncs
+    concurrent-rc-syncs concurrent-service-syncs concurrent-statefulset-syncs
     concurrent-ttl-after-finished-syncs concurrent-validating-admission-policy-status-syncs configure-cloud-routes
     contention-profiling controller-start-interval disable-attach-detach-reconcile-sync disable-http2-serving
     disabled-metrics emulated-version enable-dynamic-provisioning enable-garbage-collector
@@ -109,7 +111,7 @@ _NO_EFFECT: Final = """
     pv-recycler-timeout-increment-hostpath pvclaimbinder-sync-period requestheader-allowed-names
     requestheader-client-ca-file
     requestheader-extra-headers-prefix requestheader-group-headers requestheader-uid-headers
-    requestheader-username-headers resource-quota-sync-period route-reconciliation-period
+    requestheader-username-headers route-reconciliation-period
     show-hidden-metrics-for-version tls-cipher-suites tls-min-version tls-sni-cert-key vmodule
     """
 NO_EFFECT: Final = frozenset(_NO_EFFECT.split())

@@ -22,6 +22,7 @@ from controller_manager.node_ipam import CIDRPool, NodeIPAMController
 from controller_manager.node_lifecycle import NodeLifecycleController, Periods
 from controller_manager.pod_gc import Limits, PodGC
 from controller_manager.replicaset import ReplicaSetController
+from controller_manager.resource_quota import ResourceQuotaController
 from controller_manager.root_ca_publisher import RootCAPublisher
 from controller_manager.service_account_tokens import TokensController, TokenSigner
 from controller_manager.serviceaccount import ServiceAccountController
@@ -182,12 +183,20 @@ def _garbage_collector(context: Context) -> Work:
     return lambda: collector.run(context.flags.concurrent_gc_syncs)
 
 
+def _resource_quota(context: Context) -> Work:
+    client = context.client_for("resourcequota-controller")
+    period = context.flags.resource_quota_sync_period
+    controller = ResourceQuotaController(client, context.informers, period)
+    return context.running(controller, context.flags.concurrent_resource_quota_syncs)
+
+
 CONTROLLERS: Final = (
     Entry("serviceaccount-token-controller", "serviceaccount-token", _tokens),
     Entry("endpoints-controller", "endpoint", _endpoints),
     Entry("endpointslice-controller", "endpointslice", _endpoint_slice),
     Entry("endpointslice-mirroring-controller", "endpointslicemirroring", _mirroring),
     Entry("pod-garbage-collector-controller", "podgc", _pod_gc),
+    Entry("resourcequota-controller", "resourcequota", _resource_quota),
     Entry("namespace-controller", "namespace", _namespace),
     Entry("serviceaccount-controller", "serviceaccount", _service_account),
     Entry("garbage-collector-controller", "garbagecollector", _garbage_collector),
@@ -207,6 +216,7 @@ ACCOUNTS: Final = (
     "endpointslice-controller",
     "endpointslicemirroring-controller",
     "namespace-controller",
+    "resourcequota-controller",
     "service-account-controller",
     "root-ca-cert-publisher",
     "node-controller",
@@ -216,7 +226,7 @@ ACCOUNTS: Final = (
 
 #: upstream's other controllers, by both names: nameable in --controllers, not here yet
 _NOT_YET: Final = """
-    replicationcontroller-controller replicationcontroller resourcequota-controller resourcequota daemonset-controller
+    replicationcontroller-controller replicationcontroller daemonset-controller
     daemonset job-controller job horizontal-pod-autoscaler-controller horizontalpodautoscaling disruption-controller
     disruption statefulset-controller statefulset cronjob-controller cronjob
     certificatesigningrequest-signing-controller csrsigning certificatesigningrequest-approving-controller csrapproving

@@ -17,6 +17,7 @@ from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_restriction import NodeRestriction
 from apiserver.admission.pod_security import PodSecurity
 from apiserver.admission.priority import Priority
+from apiserver.admission.resource_quota import ResourceQuota
 from apiserver.admission.runtime_class import RuntimeClass
 from apiserver.admission.service_account import ServiceAccount
 from apiserver.admission.taint_nodes import TaintNodesByCondition
@@ -36,6 +37,7 @@ ALL: Final[tuple[type[Plugin], ...]] = (
     PersistentVolumeClaimResize,
     RuntimeClass,
     DefaultIngressClass,
+    ResourceQuota,
 )
 _OFF: Final = (NodeRestriction, AlwaysPullImages, ExtendedResourceToleration)
 PLUGINS: Final[tuple[type[Plugin], ...]] = tuple(plugin for plugin in ALL if plugin not in _OFF)

@@ -4,7 +4,7 @@ Upstream: k8s.io/apiserver/pkg/admission/chain.go. The store calls `mutate` befo
 `validate` after it, as upstream does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, Protocol
 
 from apiserver.admission.attributes import Attributes
@@ -21,6 +21,15 @@ class Reader(Protocol):
 
     def all(self, kind: Kind) -> list[Json]:
         """All objects of a kind that has few; to read only."""
+        ...
+
+    async def change_status(
+        self, kind: Kind, namespace: str, name: str, change: Callable[[Json | None], Awaitable[Json]]
+    ) -> None:
+        """Write the status of an object as a change makes it of what is there (None: nothing), atomically.
+
+        Raises what the change raises of the newest object, and NotFound.
+        """
         ...
 
     def in_namespace(self, kind: Kind, namespace: str) -> list[Json]:

@@ -42,7 +42,11 @@ def to_int(text: str | int | float) -> int:
 def canonical(text: str | int | float) -> str:
     """The text upstream's server stores: largest suffix that leaves no fraction, in the family the input used."""
     original = str(text)
-    value = parse(original)
+    return in_family_of(original, parse(original))
+
+
+def in_family_of(original: str, value: Fraction) -> str:
+    """A value in the suffixes that another text uses: 2 Gi like `1Gi` is `2Gi`, and like `5` 2147483648."""
     if original.endswith("i") and (value.denominator == 1 or value * 1024 >= 1) and abs(value) >= 1024:
         return _with_binary_suffix(value)
     if re.search(r"[eE][+-]?\d+$", original):

@@ -3,6 +3,7 @@
 import ipaddress
 import subprocess
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,12 @@ def _pods_are_spread_and_reach_each_other(cluster: Cluster, web: Web) -> None:
 
 def _the_service_is_balanced(cluster: Cluster, web: Web) -> None:
     names = {meta.name_of(pod) for pod in web.pods()}
+
+    def reaches_all(address: str) -> bool:
+        return set(answers(address, web.node_port, 40)) == names
+
     for address in cluster.node_addresses().values():  # each node's proxy hears of the last endpoint in its own time
-        eventually(lambda at=address: set(answers(at, web.node_port, 40)) == names, f"{address} to know all pods", 30)
+        eventually(partial(reaches_all, address), f"the proxy at {address} to know all pods", 30)
     lines = web.fetch(min(names), f"http://{web.service_address()}/cgi-bin/page", times=40)
     assert set(Counter(line.partition(":")[0] for line in lines)) == names
 

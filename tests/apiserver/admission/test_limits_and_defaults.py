@@ -14,9 +14,10 @@ from apiserver.request import ANONYMOUS
 from machinery.api import errors, kinds
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
+from tests.fakes.reader import NoObjects
 
 
-class Listed:
+class Listed(NoObjects):
     """A Reader that has a few objects of one kind."""
 
     def __init__(self, *objects: Json) -> None:
@@ -29,10 +30,6 @@ class Listed:
     def all(self, kind: Kind) -> list[Json]:
         """All of them."""
         return self._objects
-
-    def in_namespace(self, kind: Kind, namespace: str) -> list[Json]:
-        """None."""
-        return []
 
 
 def _limits(*limits: Json, namespace: str = "default") -> Listed:

@@ -10,20 +10,17 @@ from apiserver.request import User
 from machinery.api import errors, kinds
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
+from tests.fakes.reader import NoObjects
 
 KUBELET = User("system:node:n1", groups=("system:nodes",))
 MIRROR = {"annotations": {"kubernetes.io/config.mirror": "x"}}
 
 
-class Nothing:
+class Nothing(NoObjects):
     """A Reader that finds one pod of another node."""
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
         return {"spec": {"nodeName": "n2"}}
-
-    def in_namespace(self, kind: Kind, namespace: str) -> list[Json]:
-        """None."""
-        return []
 
     def all(self, kind: Kind) -> list[Json]:
         return []

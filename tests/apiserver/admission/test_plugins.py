@@ -19,9 +19,10 @@ from machinery.aio.clock import RealClock
 from machinery.api import errors, kinds
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
+from tests.fakes.reader import NoObjects
 
 
-class Objects:
+class Objects(NoObjects):
     """A Reader over a dict."""
 
     def __init__(self, objects: Mapping[tuple[str, str], Json] | None = None) -> None:
@@ -31,10 +32,6 @@ class Objects:
     async def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
         self.asked += 1
         return self.objects.get((kind.plural, name))
-
-    def in_namespace(self, kind: Kind, namespace: str) -> list[Json]:
-        """None."""
-        return []
 
     def all(self, kind: Kind) -> list[Json]:
         return [obj for (plural, _), obj in self.objects.items() if plural == kind.plural]

@@ -12,6 +12,7 @@ from apiserver.request import ANONYMOUS
 from machinery.api import errors, kinds
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
+from tests.fakes.reader import NoObjects
 
 LABEL = "pod-security.kubernetes.io/"
 GOOD: Json = {
@@ -309,7 +310,7 @@ def test_labels(labels: dict[str, str], enforce: str, audit: str, warn: str, pro
     assert LevelVersion("restricted").is_stricter_than(LevelVersion("baseline"))
 
 
-class Cluster:
+class Cluster(NoObjects):
     """A namespace with labels and pods, and what was said."""
 
     def __init__(self, labels: dict[str, str], *pods: Json) -> None:

@@ -11,6 +11,7 @@ from apiserver.request import ANONYMOUS
 from machinery.api import errors, kinds
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
+from tests.fakes.reader import NoObjects
 
 GVISOR: Json = {
     "metadata": {"name": "gvisor"},
@@ -20,7 +21,7 @@ GVISOR: Json = {
 }
 
 
-class One:
+class One(NoObjects):
     """A Reader that has one object."""
 
     def __init__(self, obj: Json) -> None:
@@ -33,10 +34,6 @@ class One:
     def all(self, kind: Kind) -> list[Json]:
         """It."""
         return [self._obj]
-
-    def in_namespace(self, kind: Kind, namespace: str) -> list[Json]:
-        """None."""
-        return []
 
 
 async def _created(**spec: Any) -> Json:
