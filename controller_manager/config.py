@@ -72,6 +72,9 @@ class Flags(BaseModel):
     concurrent_replicaset_syncs: int = Field(5, description="ReplicaSets worked on at once.")
     concurrent_endpoint_syncs: int = Field(5, description="Endpoints worked on at once.")
     concurrent_service_endpoint_syncs: int = Field(5, description="Services whose slices are worked on at once.")
+    cluster_signing_cert_file: str = Field("", description="PEM of the CA that certificates are signed by.")
+    cluster_signing_key_file: str = Field("", description="PEM of its key.")
+    cluster_signing_duration: Seconds = Field(31536000.0, description="The longest that certificates live.")
     resource_quota_sync_period: Seconds = Field(300.0, description="Time after which a quota is counted again.")
     concurrent_resource_quota_syncs: int = Field(5, description="ResourceQuotas worked on at once.")
     concurrent_namespace_syncs: int = Field(10, description="Namespaces worked on at once.")
@@ -85,8 +88,7 @@ _NO_EFFECT: Final = """
     authentication-kubeconfig authentication-skip-lookup authentication-token-webhook-cache-ttl
     authentication-tolerate-lookup-failure authorization-always-allow-paths authorization-kubeconfig
     authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl cidr-allocator-type
-    client-ca-file cloud-config cloud-provider cluster-signing-cert-file cluster-signing-duration
-    cluster-signing-key-file cluster-signing-kube-apiserver-client-cert-file
+    client-ca-file cloud-config cloud-provider cluster-signing-kube-apiserver-client-cert-file
     cluster-signing-kube-apiserver-client-key-file cluster-signing-kubelet-client-cert-file
     cluster-signing-kubelet-client-key-file cluster-signing-kubelet-serving-cert-file
     cluster-signing-kubelet-serving-key-file cluster-signing-legacy-unknown-cert-file

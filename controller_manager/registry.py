@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from controller_manager import config
+from controller_manager import config, csr_signing
 from controller_manager.config import Flags
+from controller_manager.csr_approving import CSRApprovingController
+from controller_manager.csr_cleaner import CSRCleaner
+from controller_manager.csr_signing import CSRSigningController
 from controller_manager.deployment import DeploymentController
 from controller_manager.endpoints import EndpointsController
 from controller_manager.endpointslice import EndpointSliceController
@@ -190,6 +193,30 @@ def _resource_quota(context: Context) -> Work:
     return context.running(controller, context.flags.concurrent_resource_quota_syncs)
 
 
+def _csr_signing(context: Context) -> Work | None:
+    flags = context.flags
+    if not flags.cluster_signing_cert_file or not flags.cluster_signing_key_file:
+        return None
+    try:
+        certificate, key = (
+            Path(file).read_bytes() for file in (flags.cluster_signing_cert_file, flags.cluster_signing_key_file)
+        )
+        ca = csr_signing.authority(certificate, key, flags.cluster_signing_duration)
+    except (OSError, ValueError, TypeError) as problem:
+        raise ConfigError(f"error reading the CA of the CSR signing controller: {problem}") from problem
+    controller = CSRSigningController(context.client_for("certificate-controller"), context.informers, ca)
+    return context.running(controller, 5)
+
+
+def _csr_approving(context: Context) -> Work:
+    client = context.client_for("certificate-controller")
+    return context.running(CSRApprovingController(client, context.informers), 5)
+
+
+def _csr_cleaner(context: Context) -> Work:
+    return context.running(CSRCleaner(context.client_for("certificate-controller"), context.informers), 1)
+
+
 CONTROLLERS: Final = (
     Entry("serviceaccount-token-controller", "serviceaccount-token", _tokens),
     Entry("endpoints-controller", "endpoint", _endpoints),
@@ -202,6 +229,9 @@ CONTROLLERS: Final = (
     Entry("garbage-collector-controller", "garbagecollector", _garbage_collector),
     Entry("deployment-controller", "deployment", _deployment),
     Entry("replicaset-controller", "replicaset", _replica_set),
+    Entry("certificatesigningrequest-signing-controller", "csrsigning", _csr_signing),
+    Entry("certificatesigningrequest-approving-controller", "csrapproving", _csr_approving),
+    Entry("certificatesigningrequest-cleaner-controller", "csrcleaner", _csr_cleaner),
     Entry("node-ipam-controller", "nodeipam", _node_ipam),
     Entry("node-lifecycle-controller", "nodelifecycle", _node_lifecycle),
     Entry("taint-eviction-controller", "taint-eviction-controller", _taint_eviction),
@@ -217,6 +247,7 @@ ACCOUNTS: Final = (
     "endpointslicemirroring-controller",
     "namespace-controller",
     "resourcequota-controller",
+    "certificate-controller",
     "service-account-controller",
     "root-ca-cert-publisher",
     "node-controller",
@@ -229,8 +260,7 @@ _NOT_YET: Final = """
     replicationcontroller-controller replicationcontroller daemonset-controller
     daemonset job-controller job horizontal-pod-autoscaler-controller horizontalpodautoscaling disruption-controller
     disruption statefulset-controller statefulset cronjob-controller cronjob
-    certificatesigningrequest-signing-controller csrsigning certificatesigningrequest-approving-controller csrapproving
-    certificatesigningrequest-cleaner-controller csrcleaner ttl-controller ttl bootstrap-signer-controller
+    ttl-controller ttl bootstrap-signer-controller
     bootstrapsigner token-cleaner-controller tokencleaner service-lb-controller service node-route-controller route
     persistentvolume-binder-controller persistentvolume-binder persistentvolume-attach-detach-controller attachdetach
     persistentvolume-expander-controller persistentvolume-expander clusterrole-aggregation-controller

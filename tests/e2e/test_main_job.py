@@ -57,7 +57,10 @@ def _the_service_is_balanced(cluster: Cluster, web: Web) -> None:
     names = {meta.name_of(pod) for pod in web.pods()}
 
     def reaches_all(address: str) -> bool:
-        return set(answers(address, web.node_port, 40)) == names
+        try:
+            return set(answers(address, web.node_port, 40)) == names
+        except OSError:  # it has not heard of the service yet
+            return False
 
     for address in cluster.node_addresses().values():  # each node's proxy hears of the last endpoint in its own time
         eventually(partial(reaches_all, address), f"the proxy at {address} to know all pods", 30)

@@ -71,6 +71,8 @@ class ControllerManagerProcess:
             *("--bind-address", "127.0.0.1", "--secure-port", str(self.port)),
             *("--use-service-account-credentials=true", "--root-ca-file", str(self._server.ca_file)),
             *("--service-account-private-key-file", str(self._server.directory / "pki" / "sa.key")),
+            *("--cluster-signing-cert-file", str(self._server.ca_file)),
+            *("--cluster-signing-key-file", str(self._server.ca_file.with_suffix(".key"))),
             *("--allocate-node-cidrs=true", "--cluster-cidr=10.244.0.0/16", "--service-cluster-ip-range=10.96.0.0/16"),
             *("--node-monitor-period=500ms", "--node-monitor-grace-period=4s", "--node-eviction-rate=10"),
             *("--leader-elect-lease-duration=8s", "--leader-elect-renew-deadline=6s"),
