@@ -68,7 +68,8 @@ def sign(ca: Authority, csr: Json, clock: Clock) -> bytes:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     )
     usages = csr_rules.usages_of(csr)
-    builder = builder.add_extension(_key_usage(usages), critical=True)
+    if usages - _EXTENDED.keys():  # a usage that allows nothing would be worse than none: TLS refuses it
+        builder = builder.add_extension(_key_usage(usages), critical=True)
     if extended := [oid for name, oid in _EXTENDED.items() if name in usages]:
         builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
     for extension in request.extensions:

@@ -108,6 +108,11 @@ def test_a_certificate_is_what_was_asked_for() -> None:
     assert (usage.digital_signature, usage.key_encipherment, usage.key_cert_sign) == (True, True, False)
 
 
+def test_a_certificate_for_clients_alone_says_nothing_of_its_key() -> None:
+    made = x509.load_pem_x509_certificate(sign(_authority(), csr("client auth", signer=csr_rules.CLIENT), Noon()))
+    assert {type(extension.value) for extension in made.extensions} == {x509.BasicConstraints, x509.ExtendedKeyUsage}
+
+
 def test_no_certificate_outlives_its_authority_or_the_flag() -> None:
     short = x509.load_pem_x509_certificate(
         sign(_authority(timedelta(hours=1)), csr(*CLIENT, expirationSeconds=7200), Noon())
