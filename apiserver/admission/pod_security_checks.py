@@ -55,9 +55,7 @@ class Subject:
     containers: list[Json] = field(init=False)
 
     def __post_init__(self) -> None:
-        ephemeral = self.spec.get("ephemeralContainers") or []
-        every = [*pods.init_containers_of({"spec": self.spec}), *pods.containers_of({"spec": self.spec}), *ephemeral]
-        object.__setattr__(self, "containers", every)
+        object.__setattr__(self, "containers", [*pods.every_container_of(self.spec)])
 
     @property
     def is_windows(self) -> bool:
@@ -129,20 +127,26 @@ def _context(subject: Subject) -> Json:
     return context
 
 
-# baseline
-
-
-def _app_armor(subject: Subject) -> Violation | None:
+def _profiles(subject: Subject, field_name: str) -> tuple[str, set[str]]:
+    """Who sets a profile of a type that takes protection away, and those types."""
     bad: set[str] = set()
 
     def is_bad(context: Json) -> bool:
-        kind = (context.get("appArmorProfile") or {}).get("type", "RuntimeDefault")
+        kind = (context.get(field_name) or {}).get("type", "RuntimeDefault")
         if kind in ("RuntimeDefault", "Localhost"):
             return False
         bad.add(kind)
         return True
 
-    setters = [_setters(is_bad(_context(subject)), subject.named(is_bad))]
+    return _setters(is_bad(_context(subject)), subject.named(is_bad)), bad
+
+
+# baseline
+
+
+def _app_armor(subject: Subject) -> Violation | None:
+    by_fields, bad = _profiles(subject, "appArmorProfile")
+    setters = [by_fields]
     for key, value in sorted(subject.annotations.items()):
         if key.startswith(_APP_ARMOR) and value not in ("", "runtime/default") and not value.startswith("localhost/"):
             setters.append(f'annotation "{key}"')
@@ -267,16 +271,7 @@ def _seccomp_annotations(subject: Subject) -> Violation | None:
 
 
 def _seccomp_profile(subject: Subject) -> Violation | None:
-    bad: set[str] = set()
-
-    def is_bad(context: Json) -> bool:
-        kind = (context.get("seccompProfile") or {}).get("type", "RuntimeDefault")
-        if kind in ("RuntimeDefault", "Localhost"):
-            return False
-        bad.add(kind)
-        return True
-
-    setters = _setters(is_bad(_context(subject)), subject.named(is_bad))
+    setters, bad = _profiles(subject, "seccompProfile")
     text = f"{setters} must not set securityContext.seccompProfile.type to {_quoted(sorted(bad))}"
     return Violation("seccompProfile", text) if setters else None
 
