@@ -13,11 +13,12 @@ from typing import Final
 
 from apiserver import access, admission, app, auditing, default_objects, encryption_config
 from apiserver.access import Access
-from apiserver.admission.chain import Chain, Plugin
+from apiserver.admission.chain import Chain, Plugin, Tools
 from apiserver.admission.escalation import EscalationCheck
+from apiserver.admission.webhook_calls import WebhookCaller
 from apiserver.app import Parts, SpecialHandler
 from apiserver.auditing import Auditing
-from apiserver.bootstrap import LOOPBACK, Bootstrap, ServiceAddress, service_ip
+from apiserver.bootstrap import Bootstrap, ServiceAddress, service_ip
 from apiserver.config import Config
 from apiserver.discovery import Discovery
 from apiserver.filters.in_flight import Limits
@@ -28,14 +29,13 @@ from apiserver.handlers.proxy import Proxy
 from apiserver.handlers.token import TokenRequests
 from apiserver.health import READY_ONLY, Health
 from apiserver.listener import Listener, ReloadingTLS, TLSSettings
+from apiserver.lookups import Lookups
 from apiserver.members import RENEW_SECONDS, Members
 from apiserver.openapi import OpenAPI
 from apiserver.pages import Pages
 from apiserver.registry.allocators import Allocators, IPAllocator, IPNetwork, PortAllocator
 from apiserver.registry.registry import Registry
 from apiserver.registry.resource import Resource
-from apiserver.registry.store import Change, Store
-from apiserver.registry.strategy import Context
 from apiserver.resources import RESOURCES
 from apiserver.rows import ROWS
 from apiserver.storage import etcd
@@ -45,77 +45,15 @@ from apiserver.storage.compactor import compact_regularly
 from apiserver.storage.encryption import Choose, EncryptedStorage
 from apiserver.storage.errors import StorageError
 from apiserver.storage.interface import Storage
-from apiserver.storage.objects import Selection
 from apiserver.upstream import Kubelets, KubeletTLS
 from machinery.aio.tasks import every
 from machinery.api import errors, kinds
-from machinery.api.codec import Json
-from machinery.api.kinds import Kind
 from machinery.component import tls
 from machinery.component.run import Stop
 
 logger = logging.getLogger(__name__)
 
 _PROBE_SECONDS: Final = 2.0
-
-
-class Lookups:
-    """Objects as the watch cache has them, for those who need one now and then."""
-
-    def __init__(self) -> None:
-        # Authentication and admission are made before the registry they read.
-        self.registry: Registry | None = None
-        self._decoded: dict[Kind, tuple[int, list[Json]]] = {}
-
-    def cached(self, kind: Kind, namespace: str, name: str) -> Json | None:
-        """The object as cached; None also while there is no cache yet."""
-        store = self._store(kind)
-        entry = store.collection.get(namespace if kind.namespaced else "", name) if store else None
-        return entry.decode() if entry else None
-
-    async def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
-        """The object as cached, or as etcd has it where the cache has none (it may be that new)."""
-        found = self.cached(kind, namespace, name)
-        store = self._store(kind)
-        if found is not None or store is None:
-            return found
-        try:
-            return (await store.get(namespace if kind.namespaced else "", name)).decode()
-        except errors.NotFound:
-            return None
-
-    async def fresh(self, kind: Kind, namespace: str, name: str) -> Json:
-        """The object as it is now: with every write acknowledged before this call. Raises NotFound."""
-        store = self._store(kind)
-        if store is None:
-            raise errors.not_found(kind, name)
-        return (await store.get(namespace if kind.namespaced else "", name)).decode()
-
-    def all(self, kind: Kind) -> list[Json]:
-        """All objects of a kind that has few as cached, decoded once per change of any of them; to read only."""
-        store = self._store(kind)
-        if store is None:
-            return []
-        changed, found = self._decoded.get(kind, (-1, []))
-        if changed != store.collection.changed:
-            found = [entry.decode() for entry in store.collection.select(Selection())]
-            self._decoded[kind] = store.collection.changed, found
-        return found
-
-    async def change_status(self, kind: Kind, namespace: str, name: str, change: Change) -> None:
-        """Write the status of an object as a change makes it, atomically; raises NotFound, what the change raises."""
-        store = self._store(kind)
-        if store is not None:
-            await store.update(change, Context(LOOPBACK, namespace, name, "status"))
-
-    def in_namespace(self, kind: Kind, namespace: str) -> list[Json]:
-        """The objects of a namespace, as cached."""
-        store = self._store(kind)
-        entries = store.collection.select(Selection(namespace)) if store else ()
-        return [entry.decode() for entry in entries]
-
-    def _store(self, kind: Kind) -> Store | None:
-        return self.registry.store_for(kind.group, kind.version, kind.plural) if self.registry else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +64,7 @@ class Prepared:
     lookups: Lookups
     access: Access
     kubelets: Kubelets
+    caller: WebhookCaller
     tls: ReloadingTLS
     trust: Mapping[str, str]  # of extension-apiserver-authentication: what other servers believe as this one does
     encryption: Choose | None
@@ -163,6 +102,7 @@ def prepare(config: Config) -> Prepared:
             lookups,
             access.create(config, lookups.cached),
             _kubelets(config),
+            WebhookCaller(),
             ReloadingTLS(serving_files(config)),
             access.published_trust(config),
             _encryption(config),
@@ -179,7 +119,9 @@ def create_registry(prepared: Prepared, cacher: Cacher) -> Registry:
     network, ports = prepared.ranges
     allocators = Allocators(IPAllocator(cacher.storage, network), PortAllocator(cacher.storage, *ports))
     grants = EscalationCheck(prepared.access.authorizer, prepared.access.rbac)
-    chain = Chain([*(plugin() for plugin in _plugins(prepared.config)), grants], prepared.lookups)
+    tools = Tools(prepared.access.authorizer, prepared.caller)
+    plugins = [plugin.made_with(tools) for plugin in _plugins(prepared.config)]
+    chain = Chain([*plugins, grants], prepared.lookups)
     registry = Registry(cacher, _rows(prepared.config), admission=chain, allocators=allocators)
     prepared.lookups.registry = registry
     return registry
@@ -209,6 +151,7 @@ async def _run(prepared: Prepared, registry: Registry, group: asyncio.TaskGroup)
             await _until_stopped(prepared.health, config.shutdown_delay_duration)
     finally:
         await prepared.kubelets.close()
+        await prepared.caller.close()
 
 
 async def _publish(config: Config, bootstrap: Bootstrap, storage: Storage, port: int) -> None:
@@ -251,8 +194,8 @@ def create_parts(prepared: Prepared, registry: Registry) -> Parts:
     """Everything the application is made from."""
     config, deciding, lookups = prepared.config, prepared.access, prepared.lookups
     special: dict[tuple[str, str, str], SpecialHandler] = {}
-    special |= Connect(lookups.fresh, prepared.kubelets).table()
-    special |= Proxy(lookups.fresh, prepared.kubelets).table()
+    special |= Connect(lookups.fresh, prepared.kubelets, registry.admission).table()
+    special |= Proxy(lookups.fresh, prepared.kubelets, chain=registry.admission).table()
     special |= reviews.Reviews(deciding.authenticator, deciding.authorizer, deciding.listers).table()
     pods = registry.store_for("", "v1", "pods")
     if pods is not None:
@@ -262,7 +205,9 @@ def create_parts(prepared: Prepared, registry: Registry) -> Parts:
         special |= eviction.Evictions(pods, budgets).table()
     if deciding.signer is not None:
         extend = config.service_account_extend_token_expiration
-        requests = TokenRequests(lookups.fresh, deciding.signer, access.audiences(config), extend=extend)
+        requests = TokenRequests(
+            lookups.fresh, deciding.signer, access.audiences(config), extend=extend, chain=registry.admission
+        )
         special["", "serviceaccounts", "token"] = requests.create
     if pods is not None:
         special |= component_status.ComponentStatuses(pods.cacher.storage).table()

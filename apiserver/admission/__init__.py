@@ -16,11 +16,13 @@ from apiserver.admission.limit_ranger import LimitRanger
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_restriction import NodeRestriction
 from apiserver.admission.pod_security import PodSecurity
+from apiserver.admission.policies import ValidatingAdmissionPolicy
 from apiserver.admission.priority import Priority
 from apiserver.admission.resource_quota import ResourceQuota
 from apiserver.admission.runtime_class import RuntimeClass
 from apiserver.admission.service_account import ServiceAccount
 from apiserver.admission.taint_nodes import TaintNodesByCondition
+from apiserver.admission.webhooks import MutatingAdmissionWebhook, ValidatingAdmissionWebhook
 
 ALL: Final[tuple[type[Plugin], ...]] = (
     NamespaceLifecycle,
@@ -37,6 +39,9 @@ ALL: Final[tuple[type[Plugin], ...]] = (
     PersistentVolumeClaimResize,
     RuntimeClass,
     DefaultIngressClass,
+    MutatingAdmissionWebhook,
+    ValidatingAdmissionPolicy,
+    ValidatingAdmissionWebhook,
     ResourceQuota,
 )
 _OFF: Final = (NodeRestriction, AlwaysPullImages, ExtendedResourceToleration)

@@ -4,7 +4,8 @@ Upstream: plugin/pkg/admission/alwayspullimages/admission.go.
 """
 
 from apiserver.admission.attributes import Attributes, Operation
-from apiserver.admission.chain import Plugin, Reader
+from apiserver.admission.chain import Plugin
+from apiserver.admission.reader import Reader
 from machinery.api import kinds, pods
 
 

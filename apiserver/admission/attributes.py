@@ -1,7 +1,7 @@
 """What an admission plugin sees of one request. Plugins read and change `obj`; nothing else of the request."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from enum import Enum
 
 from apiserver.request import User
@@ -23,6 +23,23 @@ def _nobody(*_: str) -> None:
     """Nobody is told."""
 
 
+def _no_options() -> Json | None:
+    """None are known."""
+    return None
+
+
+@dataclass(slots=True)
+class Rounds:
+    """The mutating phase runs a second time where a webhook changed the object; which webhooks it asks again then."""
+
+    second: bool = False
+    wanted: bool = False
+    asked: set[Hashable] = field(default_factory=set)
+    due: set[Hashable] = field(default_factory=set)
+    #: the object as the webhooks of the first round left it
+    output: Json | None = None
+
+
 @dataclass(slots=True)
 class Attributes:
     """One write, before it happens (upstream: k8s.io/apiserver/pkg/admission/attributes.go)."""
@@ -37,6 +54,11 @@ class Attributes:
     obj: Json | None = None
     old: Json | None = None
     dry_run: bool = False
+    #: what `obj` is where it is not of the kind itself: Eviction, Scale, PodExecOptions …
+    object_kind: Kind | None = None
+    #: CreateOptions, UpdateOptions, PatchOptions or DeleteOptions
+    options: Callable[[], Json | None] = _no_options
+    rounds: Rounds | None = None
     #: tells the client something
     warn: Callable[[str], None] = _nobody
     #: tells the audit log something: a key and a text

@@ -4,43 +4,36 @@ Upstream: k8s.io/apiserver/pkg/admission/chain.go. The store calls `mutate` befo
 `validate` after it, as upstream does.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
 
 from apiserver.admission.attributes import Attributes
+from apiserver.admission.reader import Reader
+from apiserver.admission.webhook_calls import WebhookCaller
+from apiserver.authz.attributes import Authorizer
 from machinery.api.codec import Json
-from machinery.api.kinds import Kind
 
 
-class Reader(Protocol):
-    """What plugins may look up: one object, from the watch cache; theirs to read, not to change."""
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What some plugins need beside objects."""
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
-        """The object, or None where there is none."""
-        ...
-
-    def all(self, kind: Kind) -> list[Json]:
-        """All objects of a kind that has few; to read only."""
-        ...
-
-    async def change_status(
-        self, kind: Kind, namespace: str, name: str, change: Callable[[Json | None], Awaitable[Json]]
-    ) -> None:
-        """Write the status of an object as a change makes it of what is there (None: nothing), atomically.
-
-        Raises what the change raises of the newest object, and NotFound.
-        """
-        ...
-
-    def in_namespace(self, kind: Kind, namespace: str) -> list[Json]:
-        """The objects of a namespace, from the watch cache."""
-        ...
+    authorizer: Authorizer
+    caller: WebhookCaller
+    #: --admission-control-config-file: the configuration of each plugin that has one
+    configuration: Mapping[str, Json] = field(default_factory=dict)
 
 
 class Plugin:
     """One plugin; both phases do nothing by default. Raises StatusError to refuse."""
 
     name: ClassVar[str] = ""
+
+    @classmethod
+    def made_with(cls, tools: Tools) -> Self:
+        """A plugin of this server; raises ValueError for a configuration that makes no sense."""
+        return cls()
 
     async def mutate(self, attributes: Attributes, reader: Reader) -> None:
         """Change `attributes.obj` in place, or refuse."""
@@ -57,9 +50,13 @@ class Chain:
         self._reader = reader
 
     async def mutate(self, attributes: Attributes) -> None:
-        """The mutating phase; raises the first refusal."""
+        """The mutating phase, again where a webhook changed something; raises the first refusal."""
         for plugin in self.plugins:
             await plugin.mutate(attributes, self._reader)
+        if attributes.rounds is not None and attributes.rounds.wanted:
+            attributes.rounds.second = True
+            for plugin in self.plugins:
+                await plugin.mutate(attributes, self._reader)
 
     async def validate(self, attributes: Attributes) -> None:
         """The validating phase; raises the first refusal."""

@@ -6,7 +6,8 @@ Upstream: plugin/pkg/admission/storage/storageclass/setdefault, plugin/pkg/admis
 from typing import ClassVar, Final
 
 from apiserver.admission.attributes import Attributes, Operation
-from apiserver.admission.chain import Plugin, Reader
+from apiserver.admission.chain import Plugin
+from apiserver.admission.reader import Reader
 from machinery.api import kinds, meta
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from apiserver.admission.attributes import Attributes, Operation
-from apiserver.admission.chain import Plugin, Reader
+from apiserver.admission.chain import Plugin
+from apiserver.admission.reader import Reader
 from apiserver.authz import attributes as authz
 from apiserver.authz.attributes import Authorizer, Rule
 from apiserver.authz.escalation import described, uncovered

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from apiserver.admission.attributes import Attributes, Operation
-from apiserver.admission.chain import Plugin, Reader
+from apiserver.admission.chain import Plugin
+from apiserver.admission.reader import Reader
 from machinery.api import kinds, meta, pods, quantity
 from machinery.api.codec import Json
 

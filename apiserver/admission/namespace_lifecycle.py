@@ -6,7 +6,8 @@ Upstream: k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle/admission.go
 from typing import Final
 
 from apiserver.admission.attributes import Attributes, Operation
-from apiserver.admission.chain import Plugin, Reader
+from apiserver.admission.chain import Plugin
+from apiserver.admission.reader import Reader
 from machinery.api import errors, kinds
 from machinery.api.codec import Json
 

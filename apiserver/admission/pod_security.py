@@ -8,9 +8,10 @@ from typing import Final
 
 from apiserver.admission import pod_security_checks as checks
 from apiserver.admission.attributes import Attributes, Operation
-from apiserver.admission.chain import Plugin, Reader
+from apiserver.admission.chain import Plugin
 from apiserver.admission.pod_security_checks import Subject
 from apiserver.admission.pod_security_policy import LevelVersion, Policy, policy_of
+from apiserver.admission.reader import Reader
 from machinery.api import errors, kinds, meta
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind

@@ -6,7 +6,8 @@ Upstream: plugin/pkg/admission/priority/admission.go.
 from typing import Final
 
 from apiserver.admission.attributes import Attributes, Operation
-from apiserver.admission.chain import Plugin, Reader
+from apiserver.admission.chain import Plugin
+from apiserver.admission.reader import Reader
 from machinery.api import kinds, meta
 from machinery.api.codec import Json
 

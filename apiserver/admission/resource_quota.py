@@ -11,7 +11,8 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from apiserver.admission.attributes import Attributes, Operation
-from apiserver.admission.chain import Plugin, Reader
+from apiserver.admission.chain import Plugin
+from apiserver.admission.reader import Reader
 from machinery.api import errors, kinds, meta, quotas
 from machinery.api.codec import Json
 from machinery.api.quotas import Usage

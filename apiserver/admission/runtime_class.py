@@ -4,7 +4,8 @@ Upstream: plugin/pkg/admission/runtimeclass/admission.go, pkg/util/tolerations (
 """
 
 from apiserver.admission.attributes import Attributes, Operation
-from apiserver.admission.chain import Plugin, Reader
+from apiserver.admission.chain import Plugin
+from apiserver.admission.reader import Reader
 from machinery.api import kinds, meta, quantity
 from machinery.api.codec import Json
 

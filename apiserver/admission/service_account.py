@@ -6,7 +6,8 @@ Upstream: plugin/pkg/admission/serviceaccount/admission.go. Minting tokens is th
 from typing import Final
 
 from apiserver.admission.attributes import Attributes, Operation
-from apiserver.admission.chain import Plugin, Reader
+from apiserver.admission.chain import Plugin
+from apiserver.admission.reader import Reader
 from machinery.aio.clock import REAL, Clock
 from machinery.api import kinds, names, pods
 from machinery.api.codec import Json, copy_of

@@ -6,6 +6,7 @@ Upstream: pkg/registry/core/pod/storage/storage.go (BindingREST), validation.Val
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from apiserver.handlers import admitting
 from apiserver.handlers.body import decode_body
 from apiserver.registry.resource import Resource
 from apiserver.registry.store import Store
@@ -48,6 +49,7 @@ class Bindings:
             bind(pod, binding)
             return pod
 
+        await admitting.admit_special(request, self._pods.admission, kinds.PODS, BINDINGS, binding)
         dry_run = "All" in request.query.get("dryRun", ())
         context = Context(request.user, request.info.namespace, name, "binding", dry_run)
         await self._pods.update(change, context)

@@ -10,7 +10,9 @@ from typing import Final
 
 import httpx
 
+from apiserver.admission.chain import Chain
 from apiserver.filters.request_info import is_set
+from apiserver.handlers import admitting
 from apiserver.handlers.options import integer
 from apiserver.request import Answer, Request, Response, StreamResponse
 from apiserver.upstream import (
@@ -42,9 +44,10 @@ Read = Callable[[Kind, str, str], Awaitable[Json]]
 class Connect:
     """The handlers that need another server."""
 
-    def __init__(self, read: Read, kubelets: Kubelets) -> None:
+    def __init__(self, read: Read, kubelets: Kubelets, chain: Chain | None = None) -> None:
         self._read = read
         self._kubelets = kubelets
+        self._chain = chain
 
     def table(self) -> Mapping[tuple[str, str, str], Callable[[Request], Awaitable[Answer | None]]]:
         """(group, resource, subresource) → handler."""
@@ -86,6 +89,8 @@ class Connect:
         container = choose_container(request.param("container"), pod)
         self._check_assigned(pod)
         action = request.info.subresource
+        options = pod_options(request, "PodExecOptions" if action == "exec" else "PodAttachOptions", container)
+        await self._admit(request, options)
         path = f"/{action}/{request.info.namespace}/{request.info.name}/{container}"
         parameters = [(kubelet, "1") for ours, kubelet in _STREAM_FLAGS if is_set(request.query, ours)]
         if action == "exec":
@@ -98,9 +103,14 @@ class Connect:
             raise _not_allowed()
         pod = await self._pod(request)
         self._check_assigned(pod)
+        await self._admit(request, pod_options(request, "PodPortForwardOptions", ""))
         path = f"/portForward/{request.info.namespace}/{request.info.name}"
         parameters = [("port", ",".join(request.query["ports"]))] if request.query.get("ports") else []
         return await self._tunnel(request, await self._kubelet_of(pod), target_of(path, parameters))
+
+    async def _admit(self, request: Request, options: Json) -> None:
+        kind = Kind("", "v1", options["kind"], "")
+        await admitting.admit_special(request, self._chain, kinds.PODS, kind, options, connects=True)
 
     async def _tunnel(self, request: Request, address: Address, target: str) -> Answer | None:
         connection = request.scope["extensions"]["skiff"]
@@ -129,6 +139,19 @@ class Connect:
             return self._kubelets.address_of(node)
         except NoAddress as problem:
             raise errors.InternalError(f"{problem} (node {name})") from problem
+
+
+def pod_options(request: Request, kind: str, container: str) -> Json:
+    """What a connection asks for, as an object: PodExecOptions …"""
+    shown: Json = {"kind": kind, "apiVersion": "v1"}
+    shown |= {ours: True for ours, _ in _STREAM_FLAGS if is_set(request.query, ours)}
+    if container:
+        shown["container"] = container
+    if request.query.get("command"):
+        shown["command"] = list(request.query["command"])
+    if request.query.get("ports"):
+        shown["ports"] = [int(port) for port in request.query["ports"] if port.isdecimal()]
+    return shown
 
 
 def choose_container(wanted: str, pod: Json) -> str:

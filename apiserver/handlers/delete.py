@@ -20,7 +20,7 @@ async def handle(request: Request, store: Store) -> Answer:
     """Delete one; answers the object where it stays for now or the kind does so, else a Status."""
     chosen = await read_options(request)
     context = admitting.context(request, store, dry_run=chosen.dry_run)
-    deleted = await store.delete(context, chosen, admitting.gate_of_deletion(request, store, context))
+    deleted = await store.delete(context, chosen, admitting.gate_of_deletion(request, store, context, chosen))
     status = 202 if not deleted.gone and chosen.orphan_dependents is False else 200
     if not _answers_status(store, deleted):
         return rendering.object_answer(request, store.resource, deleted.entry, status)
@@ -50,7 +50,7 @@ async def handle_collection(request: Request, store: Store) -> Answer:
     query = options.list_query(request, store.resource)
     chosen = await read_options(request)
     context = admitting.context(request, store, dry_run=chosen.dry_run)
-    gate = admitting.gate_of_deletion(request, store, context)
+    gate = admitting.gate_of_deletion(request, store, context, chosen)
     found = await listing.page(request, store, query)
     await store.delete_entries(found.entries, context, chosen, gate)
     return rendering.list_answer(request, store.resource, found)

@@ -65,6 +65,8 @@ class Evictions:
         chosen = options.delete_options(request, eviction.get("deleteOptions") or {})
         dry_run = chosen.dry_run or "All" in request.query.get("dryRun", ())
         context = admitting.context(request, self._pods, dry_run=dry_run, subresource="")
+        chain = self._pods.admission  # of the eviction; the deletion it leads to is not admitted again
+        await admitting.admit_special(request, chain, self._pods.resource.kind, EVICTION.kind, eviction)
         await self._evict(_Eviction(request, replace(chosen, dry_run=dry_run), context))
         return Response(201, codec.dumps(_SUCCESS))
 
@@ -87,8 +89,7 @@ class Evictions:
         options = eviction.options
         if not options.dry_run:
             options = replace(options, resource_version=await self._announce(eviction, pod))
-        gate = admitting.gate_of_deletion(eviction.request, self._pods, eviction.context)
-        await self._pods.delete(eviction.context, options, gate)
+        await self._pods.delete(eviction.context, options)
 
     async def _ask_budget(self, eviction: _Eviction, pod: Json) -> None:
         """Count the disruption, or raise what the budget says."""

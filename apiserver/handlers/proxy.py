@@ -14,6 +14,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpx
 
+from apiserver.admission.chain import Chain
+from apiserver.handlers import admitting
 from apiserver.handlers.html_links import rewritten
 from apiserver.request import Answer, Request, Response, StreamResponse
 from apiserver.upstream import Address, Kubelets, NoAddress, Unreachable, chunks_of, forwarded, tunnel_head, while_there
@@ -48,8 +50,15 @@ def is_proxyable(host: str) -> bool:
 class Proxy:
     """The handlers of the three."""
 
-    def __init__(self, read: Read, kubelets: Kubelets, allowed: Callable[[str], bool] = is_proxyable) -> None:
+    def __init__(
+        self,
+        read: Read,
+        kubelets: Kubelets,
+        allowed: Callable[[str], bool] = is_proxyable,
+        chain: Chain | None = None,
+    ) -> None:
         self._read = read
+        self._chain = chain
         self._kubelets = kubelets
         self._allowed = allowed
 
@@ -64,6 +73,7 @@ class Proxy:
     async def node(self, request: Request) -> Answer | None:
         """nodes/[scheme:]NAME[:port]/proxy/…: the kubelet's own pages, or another server of the node."""
         scheme, name, port = split_target(request.info.name, "node")
+        await self._admit(request, kinds.NODES, "NodeProxyOptions")
         node = await self._read(kinds.NODES, "", name)
         try:
             kubelet = self._kubelets.address_of(node)
@@ -78,6 +88,7 @@ class Proxy:
     async def pod(self, request: Request) -> Answer | None:
         """pods/[scheme:]NAME[:port]/proxy/…: the pod's server."""
         scheme, name, port = split_target(request.info.name, "pod")
+        await self._admit(request, kinds.PODS, "PodProxyOptions")
         pod = await self._read(kinds.PODS, request.info.namespace, name)
         ports = (port for container in pod["spec"]["containers"] for port in container.get("ports") or ())
         port = port or next((str(entry["containerPort"]) for entry in ports), "")
@@ -89,6 +100,7 @@ class Proxy:
     async def service(self, request: Request) -> Answer | None:
         """services/[scheme:]NAME[:port]/proxy/…: one endpoint of the service."""
         scheme, name, port = split_target(request.info.name, "service")
+        await self._admit(request, kinds.SERVICES, "ServiceProxyOptions")
         namespace = request.info.namespace
         if port.isdigit():
             port = port_name(await self._read(kinds.SERVICES, namespace, name), int(port))
@@ -99,6 +111,11 @@ class Proxy:
             if await self._is_pods(address, namespace):
                 return await self._pass_on(request, _other(address["ip"], str(number), scheme))
         raise _no_endpoints(request.info.name)
+
+    async def _admit(self, request: Request, kind: Kind, options_kind: str) -> None:
+        options: Json = {"kind": options_kind, "apiVersion": "v1", "path": rest_of(request)}
+        about = Kind("", "v1", options_kind, "")
+        await admitting.admit_special(request, self._chain, kind, about, options, connects=True)
 
     async def _is_pods(self, address: Json, namespace: str) -> bool:
         """Endpoints can be written by users: only the address of a pod that has it is gone to."""

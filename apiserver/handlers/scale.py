@@ -3,6 +3,7 @@
 from typing import Final
 
 from apiserver.handlers import admitting, apply, options, rendering
+from apiserver.handlers.admitting import Part
 from apiserver.handlers.body import check_name, check_schema, decode_body
 from apiserver.handlers.options import WriteOptions
 from apiserver.handlers.patch import apply_patch, read_patch
@@ -73,7 +74,7 @@ async def _apply(request: Request, store: Store) -> Answer:
 async def _write(request: Request, store: Store, change: Change, chosen: WriteOptions) -> Answer:
     context = admitting.context(request, store, dry_run=chosen.dry_run, subresource="")
     by = None if apply.is_wanted(request) else admitting.writer(request, chosen)
-    entry, _ = await store.update(change, context, admitting.gate(request, store, context, by))
+    entry, _ = await store.update(change, context, admitting.gate(request, store, context, by, _PART))
     return _answer(request, store.resource, entry)
 
 
@@ -92,6 +93,15 @@ def _scaled(obj: Json, scale: Json) -> Json:
     if meta.uid_of(scale):
         obj["metadata"]["uid"] = meta.uid_of(scale)
     return obj
+
+
+def _put(obj: Json, scale: Json) -> None:
+    """What a webhook made of the Scale."""
+    if (scale.get("spec") or {}) != scale_of(obj)["spec"]:
+        apply_scale(obj, scale)
+
+
+_PART: Final = Part(SCALE, "scale", scale_of, _put)
 
 
 def _answer(request: Request, resource: Resource, entry: Entry) -> Response:

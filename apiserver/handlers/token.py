@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from apiserver.admission.chain import Chain
 from apiserver.authn.service_accounts import Binding, Lifetime, Signer
+from apiserver.handlers import admitting
 from apiserver.handlers.body import decode_body
 from apiserver.registry.resource import Resource
 from apiserver.request import Answer, Request, Response
@@ -32,11 +34,14 @@ Read = Callable[[Kind, str, str], Awaitable[Json]]
 class TokenRequests:
     """The handler."""
 
-    def __init__(self, read: Read, signer: Signer, audiences: Sequence[str], *, extend: bool = True) -> None:
+    def __init__(
+        self, read: Read, signer: Signer, audiences: Sequence[str], *, extend: bool = True, chain: Chain | None = None
+    ) -> None:
         self._read = read
         self._signer = signer
         self._audiences = list(audiences)
         self._extend = extend
+        self._chain = chain
 
     async def create(self, request: Request) -> Answer:
         """Make a token for a service account, bound to an object if that is asked for."""
@@ -45,6 +50,7 @@ class TokenRequests:
         body = await decode_body(request, Resource(TOKEN_REQUESTS))
         namespace, name = request.info.namespace, request.info.name
         account = await self._read(kinds.SERVICE_ACCOUNTS, namespace, name)
+        await admitting.admit_special(request, self._chain, kinds.SERVICE_ACCOUNTS, TOKEN_REQUESTS, body)
         spec = body.get("spec") or {}
         seconds = spec.get("expirationSeconds") or DEFAULT_SECONDS
         _check(seconds, name)

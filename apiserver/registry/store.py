@@ -121,6 +121,12 @@ class Store:
         conversion = self.resource.conversion
         return conversion.from_stored(obj) if conversion is not None else obj
 
+    def taken(self, obj: Json) -> Json:
+        """The stored form of an object in the version of this store, with defaults; what is given is used up."""
+        stored = self._as_stored(obj)
+        self.resource.strategy.defaults(stored)
+        return stored
+
     def _as_stored(self, obj: Json) -> Json:
         conversion = self.resource.conversion
         return conversion.to_stored(obj) if conversion is not None else obj

@@ -1,6 +1,6 @@
 """Validating and mutating admission policies with their bindings (KEP-3488, KEP-3962).
 
-Upstream: pkg/apis/admissionregistration/validation. Expressions are not compiled here: that is who evaluates them's.
+Upstream: pkg/apis/admissionregistration/validation. Expressions are compiled here, to check them; admission asks them.
 """
 
 from typing import Any, Final
@@ -14,12 +14,15 @@ from apiserver.resources.admissionregistration.webhooks import (
 from apiserver.resources.base import KindStrategy
 from apiserver.resources.columns import AGE, spec_of
 from apiserver.resources.core.pods.defaults import fill
-from apiserver.validation import fields, selectors
+from apiserver.validation import expressions, fields, selectors
 from machinery.api import errors, kinds
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
+from machinery.cel import requests
+from machinery.cel.environment import Environment, Type
 
 _ACTIONS: Final = ("Audit", "Deny", "Warn")
+_REASONS: Final = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
 _NOT_FOUND: Final = ("Allow", "Deny")
 
 
@@ -46,24 +49,26 @@ class _PolicyStrategy(KindStrategy):
             found.append(errors.required("spec.matchConstraints", ""))
         else:
             found += _matching(constraints, "spec.matchConstraints", needed=True)
-        found += _named(spec.get("matchConditions"), "spec.matchConditions")
-        found += _named(spec.get("variables"), "spec.variables")
         kind = spec.get("paramKind")
+        environment = requests.checking_policy(params=kind is not None)
+        found += expressions.conditions(spec.get("matchConditions"), "spec.matchConditions", environment)
+        problems, environment = expressions.variables(spec.get("variables"), "spec.variables", environment)
+        found += problems
         if kind is not None:
             found += [
                 errors.required(f"spec.paramKind.{name}", "") for name in ("apiVersion", "kind") if not kind.get(name)
             ]
-        return found + self.check_rules(spec)
+        return found + self.check_rules(spec, environment)
 
-    def check_rules(self, spec: Json) -> list[FieldError]:
-        """The kind's own list."""
+    def check_rules(self, spec: Json, environment: Environment) -> list[FieldError]:
+        """The kind's own list, whose expressions have this environment."""
         return []
 
 
 class ValidatingPolicyStrategy(_PolicyStrategy):
     """Refuses."""
 
-    def check_rules(self, spec: Json) -> list[FieldError]:
+    def check_rules(self, spec: Json, environment: Environment) -> list[FieldError]:
         """Validations or audit annotations."""
         validations, annotations = spec.get("validations") or [], spec.get("auditAnnotations") or []
         if not validations and not annotations:
@@ -74,16 +79,24 @@ class ValidatingPolicyStrategy(_PolicyStrategy):
         for item, path in fields.each(validations, "spec.validations"):
             if not (item.get("expression") or "").strip():
                 found.append(errors.required(f"{path}.expression", "expression is not specified"))
+                continue
+            found += expressions.expression(item["expression"], f"{path}.expression", environment, Type.BOOL)
+            found += fields.one_of(item.get("reason"), _REASONS, f"{path}.reason")
+            if text := item.get("messageExpression"):
+                found += expressions.expression(text, f"{path}.messageExpression", environment, Type.STRING)
         for item, path in fields.each(annotations, "spec.auditAnnotations"):
             if not (item.get("valueExpression") or "").strip():
                 found.append(errors.required(f"{path}.valueExpression", "valueExpression is not specified"))
+                continue
+            text, place = item["valueExpression"], f"{path}.valueExpression"
+            found += expressions.expression(text, place, environment, Type.STRING, Type.NULL)
         return found
 
 
 class MutatingPolicyStrategy(_PolicyStrategy):
     """Changes."""
 
-    def check_rules(self, spec: Json) -> list[FieldError]:
+    def check_rules(self, spec: Json, environment: Environment) -> list[FieldError]:
         """At least one mutation."""
         if not spec.get("mutations"):
             return [errors.required("spec.mutations", "mutations must contain at least one item")]
@@ -146,14 +159,6 @@ def _matching(matching: Json, path: str, *, needed: bool) -> list[FieldError]:
     found += fields.one_of(matching.get("matchPolicy"), MATCH_POLICIES, f"{path}.matchPolicy")
     for name in ("namespaceSelector", "objectSelector"):
         found += selectors.label_selector(matching.get(name), f"{path}.{name}")
-    return found
-
-
-def _named(items: list[Json] | None, path: str) -> list[FieldError]:
-    listed = fields.each(items, path)
-    found = fields.unique((item.get("name"), f"{place}.name") for item, place in listed)
-    for item, place in listed:
-        found += [errors.required(f"{place}.{name}", "") for name in ("name", "expression") if not item.get(name)]
     return found
 
 

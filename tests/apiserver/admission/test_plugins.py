@@ -7,12 +7,15 @@ import pytest
 
 from apiserver.admission import PLUGINS
 from apiserver.admission.attributes import Attributes, Operation
-from apiserver.admission.chain import Chain, Plugin, Reader
+from apiserver.admission.chain import Chain, Plugin, Tools
 from apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.priority import Priority
+from apiserver.admission.reader import Reader
 from apiserver.admission.service_account import MOUNT_PATH, ServiceAccount
 from apiserver.admission.taint_nodes import TaintNodesByCondition
+from apiserver.admission.webhook_calls import WebhookCaller
+from apiserver.authz.authorizer import AlwaysAllow
 from apiserver.request import ANONYMOUS
 from apiserver.resources.scheduling.priorityclasses import SYSTEM
 from machinery.aio.clock import RealClock
@@ -37,6 +40,7 @@ class Objects(NoObjects):
         return [obj for (plural, _), obj in self.objects.items() if plural == kind.plural]
 
 
+TOOLS = Tools(AlwaysAllow(), WebhookCaller())
 GOLD: Json = {"metadata": {"name": "gold"}, "value": 500, "preemptionPolicy": "Never", "globalDefault": True}
 
 
@@ -275,6 +279,6 @@ async def test_all_plugins_change_before_any_refuses() -> None:
 
 async def test_the_default_chain_makes_an_ordinary_pod_complete() -> None:
     pod = _pod()
-    chain = Chain([plugin() for plugin in PLUGINS], Objects({**ACTIVE, **ACCOUNT}))
+    chain = Chain([plugin.made_with(TOOLS) for plugin in PLUGINS], Objects({**ACTIVE, **ACCOUNT}))
     await chain.admit(_attributes(pod))
     assert {"serviceAccountName", "volumes", "priority", "tolerations"} <= pod["spec"].keys()

@@ -1,0 +1,251 @@
+"""MutatingAdmissionWebhook and ValidatingAdmissionWebhook: other people's servers have their say.
+
+Upstream: k8s.io/apiserver/pkg/admission/plugin/webhook/{generic,mutating,validating}. Mutating webhooks are asked one
+after the other, by the names of their configurations; where one changed the object all mutating plugins run once more,
+and those before it that want to (`reinvocationPolicy: IfNeeded`) are asked again. Validating ones are asked at once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+from apiserver.admission import review
+from apiserver.admission.attributes import Attributes, Rounds
+from apiserver.admission.chain import Plugin, Tools
+from apiserver.admission.compiled import Compiled
+from apiserver.admission.expressions import ConditionError, Conditions, environment, values_of
+from apiserver.admission.matching import Criteria, is_exempt
+from apiserver.admission.reader import Reader
+from apiserver.admission.review import BadReview, Verdict
+from apiserver.admission.webhook_calls import CallFailed, Target, WebhookCaller
+from machinery.api import codec, errors, kinds, meta
+from machinery.api.codec import Json
+from machinery.api.kinds import Kind
+from machinery.api.patch import PatchError, json_patch
+from machinery.cel.environment import Environment
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_WARNING: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """One webhook of a configuration, ready to be asked."""
+
+    configuration: str
+    name: str
+    place: int  # in its configuration
+    criteria: Criteria
+    conditions: Conditions
+    target: Target
+    version: str  # of AdmissionReview
+    seconds: float
+    ignores_failures: bool
+    has_side_effects: bool
+    again: bool
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Which it is, among all."""
+        return self.configuration, self.place
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A webhook that has to be asked about a request, in this version of its kind."""
+
+    webhook: Webhook
+    kind: Kind
+
+
+def webhooks_of(configuration: Json, cel: Environment) -> list[Webhook]:
+    """The webhooks of a configuration; raises ValueError for what validation should not have let through."""
+    found = []
+    for place, webhook in enumerate(configuration.get("webhooks") or ()):
+        known = [version for version in webhook.get("admissionReviewVersions") or () if version in review.VERSIONS]
+        found.append(
+            Webhook(
+                configuration=meta.name_of(configuration),
+                name=webhook.get("name") or "",
+                place=place,
+                criteria=Criteria.of(webhook, "rules"),
+                conditions=Conditions.compiled(webhook.get("matchConditions"), cel),
+                target=Target.of(webhook.get("clientConfig") or {}),
+                version=known[0] if known else "v1",
+                seconds=float(webhook.get("timeoutSeconds") or 10),
+                ignores_failures=webhook.get("failurePolicy") == "Ignore",
+                has_side_effects=webhook.get("sideEffects") not in ("None", "NoneOnDryRun"),
+                again=webhook.get("reinvocationPolicy") == "IfNeeded",
+            )
+        )
+    return found
+
+
+class _Webhooks(Plugin):
+    """What both have in common."""
+
+    configurations: Kind
+    #: the word in audit annotations
+    phase: str
+
+    def __init__(self, tools: Tools) -> None:
+        self._caller: WebhookCaller = tools.caller
+        self._cel = environment(tools.authorizer)
+        self._compiled = Compiled(lambda configuration: webhooks_of(configuration, self._cel))
+
+    @classmethod
+    def made_with(cls, tools: Tools) -> Self:
+        """Webhooks need a caller, and conditions the authorizer."""
+        return cls(tools)
+
+    async def calls(self, attributes: Attributes, reader: Reader) -> list[Call]:
+        """Whom to ask; raises Forbidden where conditions cannot be evaluated and the webhook insists."""
+        configurations = reader.all(self.configurations)
+        if not configurations or is_exempt(attributes.kind):
+            return []
+        found = []
+        for webhook in self._compiled.of(configurations):
+            kind = await webhook.criteria.match(attributes, reader)
+            if kind is not None and self._conditions_hold(webhook, kind, attributes, reader):
+                found.append(Call(webhook, kind))
+        return found
+
+    def _conditions_hold(self, webhook: Webhook, kind: Kind, attributes: Attributes, reader: Reader) -> bool:
+        if not webhook.conditions.programs:
+            return True
+        request = review.request_of(attributes, kind, reader)
+        obj, old = request.pop("object"), request.pop("oldObject")
+        try:
+            return webhook.conditions.hold(values_of(attributes, request, obj, old))
+        except ConditionError as problem:
+            if webhook.ignores_failures:
+                return False
+            raise attributes.forbidden(str(problem)) from problem
+
+    async def ask(self, call: Call, attributes: Attributes, reader: Reader, *, mutating: bool) -> Verdict:
+        """One webhook's answer; raises BadRequest for a dry run it cannot do, CallFailed, BadReview."""
+        webhook = call.webhook
+        if attributes.dry_run and webhook.has_side_effects:
+            raise errors.BadRequest(f'admission webhook "{webhook.name}" does not support dry run')
+        request = review.request_of(attributes, call.kind, reader)
+        body = review.encode(request, webhook.version)
+        raw = await self._caller.post(webhook.target, body, webhook.seconds, reader)
+        verdict = review.decode(raw, request["uid"], webhook.version, mutating=mutating)
+        for key, text in verdict.audit_annotations.items():
+            attributes.annotate(f"{webhook.name}/{key}", text)
+        for text in verdict.warnings:
+            attributes.warn(text[:_LONGEST_WARNING])
+        return verdict
+
+    def failed(self, webhook: Webhook, problem: Exception, attributes: Attributes, index: int, round_: int = 0) -> None:
+        """A webhook gave no answer: raises InternalError, or lets pass where its policy says so."""
+        if not webhook.ignores_failures:
+            text = f'Internal error occurred: failed calling webhook "{webhook.name}": {problem}'
+            raise errors.InternalError(text) from problem
+        logger.warning('failed calling webhook, failing open "%s": %s', webhook.name, problem)
+        key = f"failed-open.{self.phase}.webhook.admission.k8s.io/round_{round_}_index_{index}"
+        attributes.annotate(key, webhook.name)
+
+
+class ValidatingAdmissionWebhook(_Webhooks):
+    """Asks whether it may be."""
+
+    name = "ValidatingAdmissionWebhook"
+    configurations = kinds.VALIDATING_WEBHOOKS
+    phase = "validating"
+
+    async def validate(self, attributes: Attributes, reader: Reader) -> None:
+        """Raises the first refusal in the order of the webhooks, after all have answered."""
+        calls = await self.calls(attributes, reader)
+        if len(calls) == 1:
+            await self._judge(calls[0], attributes, reader, 0)
+        elif calls:
+            judged = (self._judge(call, attributes, reader, index) for index, call in enumerate(calls))
+            for problem in await asyncio.gather(*judged, return_exceptions=True):
+                if problem is not None:
+                    raise problem
+
+    async def _judge(self, call: Call, attributes: Attributes, reader: Reader, index: int) -> None:
+        try:
+            verdict = await self.ask(call, attributes, reader, mutating=False)
+        except (CallFailed, BadReview) as problem:
+            self.failed(call.webhook, problem, attributes, index)
+            return
+        if not verdict.allowed:
+            raise review.refusal(call.webhook.name, verdict.status)
+
+
+class MutatingAdmissionWebhook(_Webhooks):
+    """Asks what should be changed."""
+
+    name = "MutatingAdmissionWebhook"
+    configurations = kinds.MUTATING_WEBHOOKS
+    phase = "mutation"
+
+    async def mutate(self, attributes: Attributes, reader: Reader) -> None:
+        """Change the object as they say, or raise a refusal."""
+        calls = await self.calls(attributes, reader)
+        if not calls:
+            return
+        rounds = attributes.rounds = attributes.rounds or Rounds()
+        if rounds.second and rounds.output != attributes.obj:
+            rounds.due |= rounds.asked
+        for index, call in enumerate(calls):
+            webhook = call.webhook
+            if rounds.second and webhook.key not in rounds.due:
+                continue
+            if await self._change(call, attributes, reader, index):
+                rounds.due |= rounds.asked
+                rounds.wanted = True
+            if webhook.again:
+                rounds.asked.add(webhook.key)
+        if rounds.wanted and not rounds.second:
+            rounds.output = codec.copy_of(attributes.obj) if attributes.obj is not None else None
+
+    async def _change(self, call: Call, attributes: Attributes, reader: Reader, index: int) -> bool:
+        """Ask one; whether the object is another one now."""
+        webhook, round_ = call.webhook, int(attributes.rounds is not None and attributes.rounds.second)
+        place = f"round_{round_}_index_{index}"
+        try:
+            verdict = await self.ask(call, attributes, reader, mutating=True)
+        except (CallFailed, BadReview) as problem:
+            self.failed(webhook, problem, attributes, index, round_)
+            return False
+        if not verdict.allowed:
+            _note(attributes, place, webhook, mutated=False)
+            raise review.refusal(webhook.name, verdict.status)
+        changed = bool(verdict.patch) and _apply(verdict.patch or (), call, attributes, reader)
+        _note(attributes, place, webhook, mutated=changed)
+        return changed
+
+
+def _note(attributes: Attributes, place: str, webhook: Webhook, *, mutated: bool) -> None:
+    note = {"configuration": webhook.configuration, "webhook": webhook.name, "mutated": mutated}
+    attributes.annotate(f"mutation.webhook.admission.k8s.io/{place}", codec.dumps(note).decode())
+
+
+def _apply(patch: Sequence[Json], call: Call, attributes: Attributes, reader: Reader) -> bool:
+    """Change the object by a patch of the version the webhook saw; raises InternalError for one that does not fit."""
+    obj = attributes.obj
+    if obj is None:
+        raise errors.InternalError(
+            f"Internal error occurred: admission webhook {call.webhook.name!r} attempted to modify the object, "
+            "which is not supported for this operation"
+        )
+    special = attributes.object_kind is not None
+    shown = obj if special else reader.shown(call.kind, obj)
+    try:
+        patched = json_patch(codec.copy_of(shown), list(patch))
+        if not isinstance(patched, dict):
+            raise ValueError("the patch leaves no object")
+        new = patched if special else reader.taken(call.kind, patched)
+    except (PatchError, ValueError, errors.StatusError) as problem:
+        raise errors.InternalError(f"Internal error occurred: {problem}") from problem
+    if new == obj:
+        return False
+    obj.clear()
+    obj.update(new)
+    return True
