@@ -86,7 +86,7 @@ class WebhookCaller:
         headers = {"content-type": "application/json", "accept": "application/json", "host": parts.netloc}
         dialled = url
         if target.service:
-            dialled = urlunsplit(parts._replace(netloc=_endpoint(target, reader)))
+            dialled = urlunsplit(parts._replace(netloc=endpoint_of(target, reader)))
         client = await self._client(target.ca)
         request = client.build_request(
             "POST", dialled, content=body, headers=headers, extensions={"sni_hostname": parts.hostname}
@@ -123,7 +123,7 @@ def _context(ca: bytes) -> ssl.SSLContext:
         raise ValueError(f"unable to load root certificates: {problem}") from problem
 
 
-def _endpoint(target: Target, reader: Reader) -> str:
+def endpoint_of(target: Target, reader: Reader) -> str:
     """`address:port` of a ready endpoint of a Service; raises ValueError."""
     services = reader.in_namespace(kinds.SERVICES, target.namespace)
     service = next((found for found in services if meta.name_of(found) == target.service), None)

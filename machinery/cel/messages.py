@@ -74,9 +74,9 @@ def _class(name: str) -> type[Message]:
     return message_factory.GetMessageClass(pool().FindMessageTypeByName(f"{PACKAGE}.{name}"))
 
 
-def new(name: str, **fields: str) -> Message:
+def new(type_: str, /, **fields: str) -> Message:
     """A value of one of the types."""
-    return _class(name)(**fields)
+    return _class(type_)(**fields)
 
 
 def is_a(value: Any, name: str) -> bool:
@@ -84,7 +84,7 @@ def is_a(value: Any, name: str) -> bool:
     return isinstance(value, Message) and value.DESCRIPTOR.full_name == f"{PACKAGE}.{name}"
 
 
-def changed(value: Any, name: str, **fields: str) -> Message:
+def changed(value: Any, type_: str, /, **fields: str) -> Message:
     """A message with the same fields as another type (the next step of a question), some of them different."""
     kept = {field.name: text for field, text in value.ListFields()}
-    return new(name, **{**kept, **fields})
+    return new(type_, **{**kept, **fields})
