@@ -53,7 +53,7 @@ async def write(scope: Scope, send: Send, answer: Answer, warnings: Iterable[str
     trip.status = answer.status
     if trip.audit is not None:
         answer = trip.audit.answering(answer, long_running=is_long_running(trip.info))
-    headers = [(b"content-type", answer.content_type.encode()), _CACHE, *answer.headers]
+    headers = [(b"content-type", answer.content_type.encode()), _CACHE, *trip.marks, *answer.headers]
     headers += [(b"warning", _warning(text)) for text in dict.fromkeys(warnings)]
     if trip.audit is not None:
         headers.append((b"audit-id", trip.audit.audit_id.encode()))

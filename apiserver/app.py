@@ -1,6 +1,7 @@
 """The server on one page: which filters a request passes, in order, and who answers it. Each part is its own module.
 
-request → recover → request_info → authentication → audit → impersonation → in_flight → authorization → endpoint
+request → recover → request_info → authentication → audit → impersonation → in_flight → fairness →
+authorization → endpoint
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from apiserver.filters.audit import AuditFilter
 from apiserver.filters.authentication import AuthenticationFilter
 from apiserver.filters.authorization import AuthorizationFilter
 from apiserver.filters.exchange import Application, Exchange, Receive, Scope, Send
+from apiserver.filters.fairness import FairnessFilter, List
 from apiserver.filters.impersonation import ImpersonationFilter
 from apiserver.filters.in_flight import InFlightFilter, Limits
 from apiserver.filters.request_info import RequestInfoFilter
@@ -48,13 +50,19 @@ class Parts:
     special: Special = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     auditor: Auditor | None = None
+    #: where flow schemas and priority levels are; None: --enable-priority-and-fairness=false
+    fairness: List | None = None
 
 
 def create(parts: Parts) -> Application:
     """The whole chain as one ASGI application."""
     app: Application = Endpoint(parts)
     app = AuthorizationFilter(app, parts.authorizer)
-    app = counts = InFlightFilter(app, parts.limits)
+    if parts.fairness is not None:
+        app = fair = FairnessFilter(app, parts.fairness, parts.limits.reading + parts.limits.changing)
+        metrics.follow_levels(fair.dispatcher)
+    limits = parts.limits if parts.fairness is None else Limits(0, 0, parts.limits.seconds)
+    app = counts = InFlightFilter(app, limits)
     metrics.follow(counts)
     metrics.count_objects(parts.registry.stores())
     app = ImpersonationFilter(app, parts.authorizer)

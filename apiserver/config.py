@@ -61,6 +61,7 @@ class Config(BaseModel):
     tls_cipher_suites: list[str] = Field(default_factory=list, description="suites of TLS 1.2 by Go's names; none: all")
     request_timeout: Seconds = Field(60.0, description="deadline of requests that are not long-running")
     max_requests_inflight: int = Field(400, description="reading requests at a time; 0: no limit")
+    enable_priority_and_fairness: bool = Field(True, description="requests wait in fair queues; false: only counted")
     max_mutating_requests_inflight: int = Field(200, description="changing requests at a time; 0: no limit")
     shutdown_delay_duration: Seconds = Field(0.0, description="how long to go on serving, not ready, before the end")
     v: int = Field(0, description="verbosity of the log")
@@ -137,7 +138,6 @@ NO_EFFECT: Final = frozenset(
         "enable-aggregator-routing",
         "enable-garbage-collector",
         "enable-logs-handler",
-        "enable-priority-and-fairness",
         "endpoint-reconciler-type",
         "etcd-count-metric-poll-period",
         "etcd-db-metric-poll-interval",

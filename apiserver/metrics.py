@@ -5,8 +5,11 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from apiserver.fairness.queues import Dispatcher
 from apiserver.filters.in_flight import InFlightFilter
 from apiserver.filters.request_info import is_long_running
 from apiserver.registry.store import Store
@@ -40,6 +43,36 @@ def follow(counts: InFlightFilter) -> None:
     _IN_FLIGHT.labels("mutating").set_function(lambda: counts.changing)
     _LONG_RUNNING.set_function(lambda: counts.long_running)
     _TASKS.set_function(lambda: len(asyncio.all_tasks()))
+
+
+def follow_levels(dispatcher: Dispatcher) -> None:
+    """Show how the priority levels fare."""
+    _levels.append(dispatcher)
+
+
+class _Levels(Collector):
+    """Priority levels come and go: they are looked at when somebody asks."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Upstream's apiserver_flowcontrol_… metrics."""
+        prefix, labels = "apiserver_flowcontrol", ["priority_level"]
+        executing = GaugeMetricFamily(f"{prefix}_current_executing_requests", "Under way.", labels=labels)
+        waiting = GaugeMetricFamily(f"{prefix}_current_inqueue_requests", "Waiting for a turn.", labels=labels)
+        seats = GaugeMetricFamily(f"{prefix}_nominal_limit_seats", "Seats of its own.", labels=labels)
+        begun = CounterMetricFamily(f"{prefix}_dispatched_requests", "Begun so far.", labels=labels)
+        refused = CounterMetricFamily(f"{prefix}_rejected_requests", "Refused so far.", labels=[*labels, "reason"])
+        for name, level in ((name, level) for one in _levels for name, level in one.levels.items()):
+            executing.add_metric([name], level.executing)
+            waiting.add_metric([name], level.waiting)
+            seats.add_metric([name], level.limits.seats)
+            begun.add_metric([name], level.dispatched)
+            for reason, count in level.refused.items():
+                refused.add_metric([name, reason], count)
+        return executing, waiting, seats, begun, refused
+
+
+_levels: list[Dispatcher] = []
+REGISTRY.register(_Levels())
 
 
 def count_objects(stores: Iterable[Store]) -> None:

@@ -22,6 +22,7 @@ from apiserver.bootstrap import Bootstrap, ServiceAddress, service_ip
 from apiserver.config import Config
 from apiserver.discovery import Discovery
 from apiserver.filters.in_flight import Limits
+from apiserver.flow_schema_status import FlowSchemaStatus
 from apiserver.following import Follower
 from apiserver.handlers import binding, component_status, eviction, reviews
 from apiserver.handlers.connect import Connect
@@ -139,6 +140,9 @@ async def _run(prepared: Prepared, registry: Registry, group: asyncio.TaskGroup)
     rows = [*RESOURCES, *reviews.RESOURCES]
     await bootstrap.defaults(default_objects.objects(config.service_cluster_ip_range, rows))
     await bootstrap.local_api_services()
+    schemas = registry.store_for("flowcontrol.apiserver.k8s.io", "v1", "flowschemas")
+    if config.enable_priority_and_fairness and schemas is not None:
+        group.create_task(FlowSchemaStatus(prepared.lookups, schemas).run(), name="flow schemas")
     if prepared.trust:
         await bootstrap.trust(prepared.trust)
     application = app.create(create_parts(prepared, registry))
@@ -216,7 +220,8 @@ def create_parts(prepared: Prepared, registry: Registry) -> Parts:
     pages = Pages(Discovery(ROWS, host), prepared.health, OpenAPI(ROWS), issuer)
     limits = Limits(config.max_requests_inflight, config.max_mutating_requests_inflight, config.request_timeout)
     auditor = prepared.auditing.auditor
-    return Parts(registry, pages, deciding.authenticator, deciding.authorizer, special, limits, auditor)
+    fairness = lookups.all if config.enable_priority_and_fairness else None
+    return Parts(registry, pages, deciding.authenticator, deciding.authorizer, special, limits, auditor, fairness)
 
 
 def _kubelets(config: Config) -> Kubelets:

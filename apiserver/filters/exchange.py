@@ -1,7 +1,7 @@
 """What the filters have found out about a request, carried along in the ASGI scope. Nothing is decided here."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
@@ -18,6 +18,7 @@ _UNKNOWN: Final = RequestInfo("", "")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -40,6 +41,8 @@ class Exchange:
     info: RequestInfo = _UNKNOWN
     user: User = ANONYMOUS
     impersonator: User | None = None
+    #: headers of every answer to this request
+    marks: Headers = field(default_factory=list)
     #: of the answer, once there is one
     status: int = 0
     #: where the request is recorded, if the audit policy says so

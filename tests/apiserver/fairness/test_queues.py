@@ -1,0 +1,202 @@
+"""Whose turn it is: seats, queues, pace."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from apiserver.fairness.queues import PACE, Dispatcher, Level, Limits, Refused
+
+WIDE = Limits("wide", seats=100, queues=64, hand=6, length=50)
+NARROW = Limits("narrow", seats=1, queues=8, hand=2, length=3)
+
+
+def _dispatcher(*limits: Limits) -> Dispatcher:
+    made = Dispatcher()
+    made.configure(limits)
+    return made
+
+
+async def _spin(turns: int = 1) -> None:
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+class Crowd:
+    """Requests that tell when they began."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.dispatcher = dispatcher
+        self.begun: list[str] = []
+        self.refused: list[str] = []
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def come(self, level: Level, flow: str, *, seconds: float = 60.0) -> asyncio.Task[None]:
+        """One more."""
+        task = asyncio.get_running_loop().create_task(self._run(level, flow, seconds))
+        self.tasks.append(task)
+        return task
+
+    async def _run(self, level: Level, flow: str, seconds: float) -> None:
+        try:
+            if not self.dispatcher.enter_at_once(level):
+                await self.dispatcher.enter(level, flow, seconds)
+        except Refused as problem:
+            self.refused.append(str(problem))
+            return
+        self.begun.append(flow)
+        self.dispatcher.leave(level)
+
+
+async def test_an_idle_server_keeps_nobody_waiting() -> None:
+    dispatcher = _dispatcher(WIDE)
+    level = dispatcher.levels["wide"]
+    assert dispatcher.enter_at_once(level)
+    dispatcher.leave(level)
+    await _spin(2)
+    assert dispatcher.enter_at_once(level)
+
+
+async def test_only_a_few_begin_in_a_turn_of_the_loop() -> None:
+    dispatcher = _dispatcher(WIDE)
+    level = dispatcher.levels["wide"]
+    assert [dispatcher.enter_at_once(level) for _ in range(PACE + 1)] == [True] * PACE + [False]
+    await _spin(2)
+    assert dispatcher.enter_at_once(level)
+
+
+async def test_a_quiet_client_comes_before_what_a_noisy_one_has_waiting() -> None:
+    dispatcher = _dispatcher(WIDE)
+    level, crowd = dispatcher.levels["wide"], Crowd(dispatcher)
+    for _ in range(200):
+        crowd.come(level, "noisy")
+    await _spin(5)
+    before = len(crowd.begun)
+    quiet = crowd.come(level, "quiet")
+    await quiet
+    # at most one round of the noisy client's hand of queues, and those that begin in the same turns
+    assert len(crowd.begun) - before <= WIDE.hand + 4 * PACE
+    await asyncio.gather(*crowd.tasks)
+    assert Counter(crowd.begun) == {"noisy": 200, "quiet": 1}
+
+
+async def test_seats_bound_what_is_under_way() -> None:
+    dispatcher = _dispatcher(NARROW)
+    level = dispatcher.levels["narrow"]
+    assert dispatcher.enter_at_once(level)
+    crowd = Crowd(dispatcher)
+    crowd.come(level, "a")
+    await _spin(5)
+    assert (crowd.begun, level.waiting, level.executing) == ([], 1, 1)
+    dispatcher.leave(level)
+    await asyncio.gather(*crowd.tasks)
+    assert (crowd.begun, level.waiting, level.executing) == (["a"], 0, 0)
+
+
+async def test_a_full_queue_refuses() -> None:
+    dispatcher = _dispatcher(NARROW)
+    level = dispatcher.levels["narrow"]
+    assert dispatcher.enter_at_once(level)
+    crowd = Crowd(dispatcher)
+    for _ in range(NARROW.hand * NARROW.length + 2):
+        crowd.come(level, "a")
+    await _spin(3)
+    assert crowd.refused == ["queue-full"] * 2 and level.refused == {"queue-full": 2}
+    dispatcher.leave(level)
+    await asyncio.gather(*crowd.tasks)
+
+
+async def test_a_level_without_queues_refuses_what_finds_no_seat() -> None:
+    dispatcher = _dispatcher(Limits("reject", seats=2))
+    level = dispatcher.levels["reject"]
+    assert [dispatcher.enter_at_once(level) for _ in range(3)] == [True, True, False]
+    with pytest.raises(Refused, match="concurrency-limit"):
+        await dispatcher.enter(level, "a", 1.0)
+
+
+async def test_who_waits_too_long_is_refused() -> None:
+    dispatcher = _dispatcher(NARROW)
+    level = dispatcher.levels["narrow"]
+    assert dispatcher.enter_at_once(level)
+    crowd = Crowd(dispatcher)
+    await crowd.come(level, "a", seconds=0.0)
+    assert (crowd.refused, level.waiting) == (["time-out"], 0)
+
+
+async def test_a_client_that_goes_leaves_no_trace() -> None:
+    dispatcher = _dispatcher(NARROW)
+    level = dispatcher.levels["narrow"]
+    assert dispatcher.enter_at_once(level)
+    crowd = Crowd(dispatcher)
+    task = crowd.come(level, "a")
+    await _spin(2)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (level.waiting, level.executing) == (0, 1)
+    dispatcher.leave(level)
+    await _spin(2)
+    assert level.executing == 0
+
+
+async def test_a_client_that_goes_as_its_turn_comes_gives_its_seat_back() -> None:
+    dispatcher = _dispatcher(NARROW)
+    level = dispatcher.levels["narrow"]
+    assert dispatcher.enter_at_once(level)
+    task = Crowd(dispatcher).come(level, "a")
+    await _spin(2)
+    dispatcher.leave(level)
+    while level.waiting:
+        await _spin()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (level.waiting, level.executing) == (0, 0)
+
+
+async def test_idle_levels_lend_what_they_may() -> None:
+    poor = Limits("poor", seats=1, queues=8)
+    rich = Limits("rich", seats=4, lendable=2, queues=8)
+    dispatcher = _dispatcher(poor, rich)
+    level = dispatcher.levels["poor"]
+    entered = 0
+    for _ in range(6):
+        entered += dispatcher.enter_at_once(level)
+        await _spin(2)
+    assert entered == 3
+    dispatcher.configure([Limits("poor", seats=1, queues=8, borrowing=1), rich])
+    dispatcher.leave(level)
+    await _spin(2)
+    assert not dispatcher.enter_at_once(level)
+
+
+async def test_levels_take_turns_by_their_shares() -> None:
+    large, small = Limits("large", seats=30, queues=8, length=200), Limits("small", seats=10, queues=8, length=200)
+    dispatcher = _dispatcher(large, small)
+    crowd = Crowd(dispatcher)
+    for _ in range(100):
+        crowd.come(dispatcher.levels["large"], "large")
+        crowd.come(dispatcher.levels["small"], "small")
+    while len(crowd.begun) < 80:
+        await _spin()
+    early = Counter(crowd.begun[:80])
+    assert 55 <= early["large"] <= 65, early
+    await asyncio.gather(*crowd.tasks)
+
+
+async def test_exempt_requests_wait_for_nothing() -> None:
+    dispatcher = _dispatcher(Limits("exempt", exempt=True))
+    assert all(dispatcher.enter_at_once(dispatcher.levels["exempt"]) for _ in range(1000))
+
+
+async def test_a_level_that_is_gone_ends_what_it_has() -> None:
+    dispatcher = _dispatcher(NARROW, WIDE)
+    level = dispatcher.levels["narrow"]
+    assert dispatcher.enter_at_once(level)
+    crowd = Crowd(dispatcher)
+    crowd.come(level, "a")
+    await _spin(3)
+    dispatcher.configure([WIDE])
+    dispatcher.leave(level)
+    await asyncio.gather(*crowd.tasks)
+    assert crowd.begun == ["a"]
+    dispatcher.configure([WIDE])
+    assert set(dispatcher.levels) == {"wide"}
