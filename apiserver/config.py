@@ -109,6 +109,7 @@ class Config(BaseModel):
     # admission and kinds
     enable_admission_plugins: list[str] = Field(default_factory=list, description="plugins besides the default ones")
     disable_admission_plugins: list[str] = Field(default_factory=list, description="default plugins to leave out")
+    admission_control_config_file: str = Field("", description="configurations of admission plugins")
     service_cluster_ip_range: str = Field("10.0.0.0/24", description="where cluster IPs come from")
     service_node_port_range: str = Field("30000-32767", description="where node ports come from")
     # kubelets

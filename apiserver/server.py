@@ -5,13 +5,13 @@ import gc
 import ipaddress
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from apiserver import access, admission, app, auditing, default_objects, encryption_config
+from apiserver import access, admission, admission_config, app, auditing, default_objects, encryption_config
 from apiserver.access import Access
 from apiserver.admission.chain import Chain, Plugin, Tools
 from apiserver.admission.escalation import EscalationCheck
@@ -66,6 +66,7 @@ class Prepared:
     access: Access
     kubelets: Kubelets
     caller: WebhookCaller
+    plugins: Sequence[Plugin]
     tls: ReloadingTLS
     trust: Mapping[str, str]  # of extension-apiserver-authentication: what other servers believe as this one does
     encryption: Choose | None
@@ -98,12 +99,17 @@ def prepare(config: Config) -> Prepared:
         raise Stop("--etcd-prefix: only /registry is supported")
     lookups = Lookups()
     try:
+        deciding = access.create(config, lookups.cached)
+        file = config.admission_control_config_file
+        caller = WebhookCaller()
+        tools = Tools(deciding.authorizer, caller, admission_config.load(file) if file else {})
         return Prepared(
             config,
             lookups,
-            access.create(config, lookups.cached),
+            deciding,
             _kubelets(config),
-            WebhookCaller(),
+            caller,
+            [plugin.made_with(tools) for plugin in _plugins(config)],
             ReloadingTLS(serving_files(config)),
             access.published_trust(config),
             _encryption(config),
@@ -120,9 +126,7 @@ def create_registry(prepared: Prepared, cacher: Cacher) -> Registry:
     network, ports = prepared.ranges
     allocators = Allocators(IPAllocator(cacher.storage, network), PortAllocator(cacher.storage, *ports))
     grants = EscalationCheck(prepared.access.authorizer, prepared.access.rbac)
-    tools = Tools(prepared.access.authorizer, prepared.caller)
-    plugins = [plugin.made_with(tools) for plugin in _plugins(prepared.config)]
-    chain = Chain([*plugins, grants], prepared.lookups)
+    chain = Chain([*prepared.plugins, grants], prepared.lookups)
     registry = Registry(cacher, _rows(prepared.config), admission=chain, allocators=allocators)
     prepared.lookups.registry = registry
     return registry

@@ -24,6 +24,8 @@ from controller_manager.node_health import EvictionRates
 from controller_manager.node_ipam import CIDRPool, NodeIPAMController
 from controller_manager.node_lifecycle import NodeLifecycleController, Periods
 from controller_manager.pod_gc import Limits, PodGC
+from controller_manager.pv_protection import PVProtectionController
+from controller_manager.pvc_protection import PVCProtectionController
 from controller_manager.replicaset import ReplicaSetController
 from controller_manager.resource_quota import ResourceQuotaController
 from controller_manager.root_ca_publisher import RootCAPublisher
@@ -217,6 +219,16 @@ def _csr_cleaner(context: Context) -> Work:
     return context.running(CSRCleaner(context.client_for("certificate-controller"), context.informers), 1)
 
 
+def _pvc_protection(context: Context) -> Work:
+    return context.running(
+        PVCProtectionController(context.client_for("pvc-protection-controller"), context.informers), 1
+    )
+
+
+def _pv_protection(context: Context) -> Work:
+    return context.running(PVProtectionController(context.client_for("pv-protection-controller"), context.informers), 1)
+
+
 CONTROLLERS: Final = (
     Entry("serviceaccount-token-controller", "serviceaccount-token", _tokens),
     Entry("endpoints-controller", "endpoint", _endpoints),
@@ -235,6 +247,8 @@ CONTROLLERS: Final = (
     Entry("node-ipam-controller", "nodeipam", _node_ipam),
     Entry("node-lifecycle-controller", "nodelifecycle", _node_lifecycle),
     Entry("taint-eviction-controller", "taint-eviction-controller", _taint_eviction),
+    Entry("persistentvolumeclaim-protection-controller", "pvc-protection", _pvc_protection),
+    Entry("persistentvolume-protection-controller", "pv-protection", _pv_protection),
     Entry("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", _root_ca),
 )
 
@@ -248,6 +262,8 @@ ACCOUNTS: Final = (
     "namespace-controller",
     "resourcequota-controller",
     "certificate-controller",
+    "pvc-protection-controller",
+    "pv-protection-controller",
     "service-account-controller",
     "root-ca-cert-publisher",
     "node-controller",
@@ -264,8 +280,7 @@ _NOT_YET: Final = """
     bootstrapsigner token-cleaner-controller tokencleaner service-lb-controller service node-route-controller route
     persistentvolume-binder-controller persistentvolume-binder persistentvolume-attach-detach-controller attachdetach
     persistentvolume-expander-controller persistentvolume-expander clusterrole-aggregation-controller
-    clusterrole-aggregation persistentvolumeclaim-protection-controller pvc-protection
-    persistentvolume-protection-controller pv-protection ttl-after-finished-controller ttl-after-finished
+    clusterrole-aggregation ttl-after-finished-controller ttl-after-finished
     ephemeral-volume-controller ephemeral-volume
     storageversion-garbage-collector-controller storage-version-gc resourceclaim-controller
     legacy-serviceaccount-token-cleaner-controller legacy-service-account-token-cleaner

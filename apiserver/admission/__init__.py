@@ -11,6 +11,7 @@ from apiserver.admission.chain import Plugin
 from apiserver.admission.claim_resize import PersistentVolumeClaimResize
 from apiserver.admission.default_class import DefaultIngressClass, DefaultStorageClass
 from apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
+from apiserver.admission.event_rate_limit import EventRateLimit
 from apiserver.admission.extended_resource_toleration import ExtendedResourceToleration
 from apiserver.admission.limit_ranger import LimitRanger
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
@@ -21,6 +22,13 @@ from apiserver.admission.priority import Priority
 from apiserver.admission.resource_quota import ResourceQuota
 from apiserver.admission.runtime_class import RuntimeClass
 from apiserver.admission.service_account import ServiceAccount
+from apiserver.admission.signers import (
+    CertificateApproval,
+    CertificateSigning,
+    CertificateSubjectRestriction,
+    ClusterTrustBundleAttest,
+)
+from apiserver.admission.storage_protection import StorageObjectInUseProtection
 from apiserver.admission.taint_nodes import TaintNodesByCondition
 from apiserver.admission.webhooks import MutatingAdmissionWebhook, ValidatingAdmissionWebhook
 
@@ -32,17 +40,23 @@ ALL: Final[tuple[type[Plugin], ...]] = (
     TaintNodesByCondition,
     AlwaysPullImages,
     PodSecurity,
+    EventRateLimit,
     Priority,
     DefaultTolerationSeconds,
     ExtendedResourceToleration,
     DefaultStorageClass,
+    StorageObjectInUseProtection,
     PersistentVolumeClaimResize,
     RuntimeClass,
+    CertificateApproval,
+    CertificateSigning,
+    ClusterTrustBundleAttest,
+    CertificateSubjectRestriction,
     DefaultIngressClass,
     MutatingAdmissionWebhook,
     ValidatingAdmissionPolicy,
     ValidatingAdmissionWebhook,
     ResourceQuota,
 )
-_OFF: Final = (NodeRestriction, AlwaysPullImages, ExtendedResourceToleration)
+_OFF: Final = (NodeRestriction, AlwaysPullImages, EventRateLimit, ExtendedResourceToleration)
 PLUGINS: Final[tuple[type[Plugin], ...]] = tuple(plugin for plugin in ALL if plugin not in _OFF)

@@ -4,13 +4,13 @@ Upstream: k8s.io/pod-security-admission/admission/admission.go (KEP-2579). A tem
 warned: what is refused is the pod that a controller makes of it.
 """
 
-from typing import Final
+from typing import Final, Self
 
 from apiserver.admission import pod_security_checks as checks
 from apiserver.admission.attributes import Attributes, Operation
-from apiserver.admission.chain import Plugin
+from apiserver.admission.chain import Plugin, Tools
 from apiserver.admission.pod_security_checks import Subject
-from apiserver.admission.pod_security_policy import LevelVersion, Policy, policy_of
+from apiserver.admission.pod_security_policy import Configuration, LevelVersion, Policy, configuration_of, policy_of
 from apiserver.admission.reader import Reader
 from machinery.api import errors, kinds, meta
 from machinery.api.codec import Json
@@ -33,6 +33,7 @@ _SUBRESOURCES: Final = ("", "ephemeralcontainers", "resize")
 _HARMLESS: Final = ("activeDeadlineSeconds", "schedulingGates", "terminationGracePeriodSeconds", "tolerations")
 _ANNOTATIONS: Final = ("container.apparmor.security.beta.kubernetes.io/", "seccomp.security.alpha.kubernetes.io/")
 _AUDIT: Final = "pod-security.kubernetes.io/"
+_DEFAULT: Final = Configuration()
 _MOST_PODS: Final = 3000  # of a namespace, looked at when its labels change
 
 
@@ -41,59 +42,89 @@ class PodSecurity(Plugin):
 
     name = "PodSecurity"
 
+    def __init__(self, configuration: Configuration = _DEFAULT) -> None:
+        self._configuration = configuration
+
+    @classmethod
+    def made_with(cls, tools: Tools) -> Self:
+        """Defaults and exemptions come from the configuration; raises ValueError."""
+        return cls(configuration_of(tools.configuration.get(cls.name) or {}))
+
     async def validate(self, attributes: Attributes, reader: Reader) -> None:
         """Raises Forbidden for a pod that violates what is enforced, Invalid for a namespace with bad labels."""
         if attributes.obj is None or attributes.operation not in (Operation.CREATE, Operation.UPDATE):
             return
         if attributes.kind == kinds.NAMESPACES:
-            _judge_namespace(attributes, reader)
+            self._judge_namespace(attributes, reader)
         elif attributes.kind == kinds.PODS and attributes.subresource in _SUBRESOURCES:
-            await _judge_pod(attributes, reader)
+            await self._judge_pod(attributes, reader)
         elif attributes.kind in _TEMPLATES and not attributes.subresource:
-            await _judge_template(attributes, reader)
+            await self._judge_template(attributes, reader)
 
-
-async def _judge_pod(attributes: Attributes, reader: Reader) -> None:
-    policy, problems = await _policy(attributes, reader)
-    pod, old = attributes.obj or {}, attributes.old
-    if policy.allows_all or (old is not None and not _is_significant(pod, old)):
-        return
-    subject = _subject(pod)
-    attributes.annotate(f"{_AUDIT}enforce-policy", str(policy.enforce))
-    _note_problems(attributes, problems)
-    refusal = _violations(subject, policy.enforce)
-    _audit(attributes, subject, policy)
-    if refusal:
-        raise attributes.forbidden(f'violates PodSecurity "{policy.enforce}": {refusal}')
-    _warn(attributes, subject, policy)
-
-
-async def _judge_template(attributes: Attributes, reader: Reader) -> None:
-    policy, problems = await _policy(attributes, reader)
-    template = attributes.obj
-    for step in _TEMPLATES[attributes.kind]:
-        template = (template or {}).get(step)
-    if template:
-        subject = _subject(template)
+    async def _judge_pod(self, attributes: Attributes, reader: Reader) -> None:
+        policy, problems = await self._policy(attributes, reader)
+        pod, old = attributes.obj or {}, attributes.old
+        if policy.allows_all or (old is not None and not _is_significant(pod, old)):
+            return
+        if self._is_exempt(attributes, pod):
+            return
+        subject = _subject(pod)
+        attributes.annotate(f"{_AUDIT}enforce-policy", str(policy.enforce))
         _note_problems(attributes, problems)
+        refusal = _violations(subject, policy.enforce)
         _audit(attributes, subject, policy)
+        if refusal:
+            raise attributes.forbidden(f'violates PodSecurity "{policy.enforce}": {refusal}')
         _warn(attributes, subject, policy)
 
+    async def _judge_template(self, attributes: Attributes, reader: Reader) -> None:
+        policy, problems = await self._policy(attributes, reader)
+        template = attributes.obj
+        for step in _TEMPLATES[attributes.kind]:
+            template = (template or {}).get(step)
+        if template and not policy.allows_all and not self._is_exempt(attributes, template):
+            subject = _subject(template)
+            _note_problems(attributes, problems)
+            _audit(attributes, subject, policy)
+            _warn(attributes, subject, policy)
 
-def _judge_namespace(attributes: Attributes, reader: Reader) -> None:
-    """The labels make sense; who tightens them is told which pods would no longer be let in."""
-    if attributes.subresource or attributes.obj is None:
-        return
-    policy, problems = policy_of(meta.labels_of(attributes.obj))
-    before, old_problems = policy_of(meta.labels_of(attributes.old or {}))
-    if problems and (attributes.old is None or problems != old_problems):
-        raise errors.invalid(kinds.NAMESPACES, meta.name_of(attributes.obj), problems)
-    new, old = policy.enforce, before.enforce
-    relaxed = new.minor == old.minor and not new.is_stricter_than(old)
-    if attributes.old is None or new.level == "privileged" or relaxed:
-        return
-    for text in _of_pods_there(reader.in_namespace(kinds.PODS, meta.name_of(attributes.obj)), new):
-        attributes.warn(text)
+    def _judge_namespace(self, attributes: Attributes, reader: Reader) -> None:
+        """The labels make sense; who tightens them is told which pods would no longer be let in."""
+        if attributes.subresource or attributes.obj is None:
+            return
+        defaults, name = self._configuration.defaults, meta.name_of(attributes.obj)
+        policy, problems = policy_of(meta.labels_of(attributes.obj), defaults)
+        before, old_problems = policy_of(meta.labels_of(attributes.old or {}), defaults)
+        if problems and (attributes.old is None or problems != old_problems):
+            raise errors.invalid(kinds.NAMESPACES, name, problems)
+        if name in self._configuration.namespaces:
+            if policy != before:
+                text = f'namespace "{name}" is exempt from Pod Security, and the policy ({policy}) will be ignored'
+                attributes.warn(text)
+            return
+        new, old = policy.enforce, before.enforce
+        relaxed = new.minor == old.minor and not new.is_stricter_than(old)
+        if attributes.old is None or new.level == "privileged" or relaxed:
+            return
+        for text in _of_pods_there(reader.in_namespace(kinds.PODS, name), new):
+            attributes.warn(text)
+
+    def _is_exempt(self, attributes: Attributes, pod: Json) -> bool:
+        configuration = self._configuration
+        runtime = (pod.get("spec") or {}).get("runtimeClassName") or ""
+        exemptions = (
+            ("namespace", attributes.namespace in configuration.namespaces),
+            ("user", attributes.user.name in configuration.users),
+            ("runtimeClass", runtime in configuration.runtime_classes),
+        )
+        why = next((why for why, holds in exemptions if holds), "")
+        if why:
+            attributes.annotate(f"{_AUDIT}exempt", why)
+        return bool(why)
+
+    async def _policy(self, attributes: Attributes, reader: Reader) -> tuple[Policy, list[errors.FieldError]]:
+        namespace = await reader.get(kinds.NAMESPACES, "", attributes.namespace)
+        return policy_of(meta.labels_of(namespace or {}), self._configuration.defaults)
 
 
 def _of_pods_there(pods: list[Json], level: LevelVersion) -> list[str]:
@@ -114,17 +145,14 @@ def _of_pods_there(pods: list[Json], level: LevelVersion) -> list[str]:
     return told
 
 
-async def _policy(attributes: Attributes, reader: Reader) -> tuple[Policy, list[errors.FieldError]]:
-    namespace = await reader.get(kinds.NAMESPACES, "", attributes.namespace)
-    return policy_of(meta.labels_of(namespace or {}))
-
-
 def _subject(pod: Json) -> Subject:
     return Subject(meta.annotations_of(pod), pod.get("spec") or {})
 
 
 def _violations(subject: Subject, level: LevelVersion) -> str:
     """`privileged (container "a" …), hostPort (…)`; empty where there are none."""
+    if level.level == "privileged":
+        return ""
     found = checks.violations(subject, level.level, level.minor)
     return ", ".join(f"{violation.reason} ({violation.detail})" for violation in found)
 

@@ -6,15 +6,17 @@ not written, or deleted, is given back by the controller that recounts.
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Final, Self
 from weakref import WeakValueDictionary
 
 from apiserver.admission.attributes import Attributes, Operation
-from apiserver.admission.chain import Plugin
+from apiserver.admission.chain import Plugin, Tools
 from apiserver.admission.reader import Reader
 from machinery.api import errors, kinds, meta, quotas
 from machinery.api.codec import Json
+from machinery.api.kinds import Kind
 from machinery.api.quotas import Usage
 
 #: by kind: the updates that may cost more (subresources; empty: the object itself)
@@ -30,8 +32,14 @@ class ResourceQuota(Plugin):
 
     name = "ResourceQuota"
 
-    def __init__(self) -> None:
+    def __init__(self, limited: Sequence[Json] = ()) -> None:
+        self._limited = tuple(limited)
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    @classmethod
+    def made_with(cls, tools: Tools) -> Self:
+        """What may be had only where a quota allows it: limitedResources of a ResourceQuotaConfiguration."""
+        return cls((tools.configuration.get(cls.name) or {}).get("limitedResources") or ())
 
     async def validate(self, attributes: Attributes, reader: Reader) -> None:
         """Raises Forbidden where a quota would be exceeded, does not know its usage yet, or needs what is not said."""
@@ -39,10 +47,13 @@ class ResourceQuota(Plugin):
         if obj is None or not attributes.namespace or not _may_cost(attributes):
             return
         found = reader.in_namespace(kinds.RESOURCE_QUOTAS, attributes.namespace)
-        if not found:
+        limited = [one for one in self._limited if _is_limited(attributes.kind, one)]
+        if not found and not limited:
             return
         old = quotas.usage_of(attributes.kind, attributes.old) if attributes.old else {}
         asked = quotas.increase(quotas.usage_of(attributes.kind, obj), old)
+        for one in limited:
+            _require_cover(attributes, one, asked, found)
         for quota in sorted(found, key=meta.name_of):
             hard = (quota.get("status") or {}).get("hard") or {}
             if quotas.counts(quota, attributes.kind, obj):
@@ -78,6 +89,28 @@ def _may_cost(attributes: Attributes) -> bool:
 def _require(attributes: Attributes, quota: Json, hard: Json) -> None:
     if attributes.kind == kinds.PODS and (missing := quotas.missing_of(attributes.obj or {}, hard)):
         raise attributes.forbidden(f"failed quota: {meta.name_of(quota)}: {missing}")
+
+
+def _is_limited(kind: Kind, limited: Json) -> bool:
+    return (kind.group, kind.plural) == (limited.get("apiGroup") or "", limited.get("resource"))
+
+
+def _require_cover(attributes: Attributes, limited: Json, asked: Usage, found: Sequence[Json]) -> None:
+    """Raises Forbidden for what is limited and no quota of the namespace bounds."""
+    obj = attributes.obj or {}
+    parts = limited.get("matchContains") or ()
+    wanted = {name for name in asked if any(part in name for part in parts)}
+    covering = [quota for quota in found if quotas.counts(quota, attributes.kind, obj)]
+    covered = {name for quota in covering for name in (quota.get("status") or {}).get("hard") or ()}
+    if missing := sorted(wanted - covered):
+        raise attributes.forbidden(f"insufficient quota to consume: {','.join(missing)}")
+    for scope in limited.get("matchScopes") or ():
+        selector = {"spec": {"scopeSelector": {"matchExpressions": [scope]}}}
+        if not quotas.counts(selector, attributes.kind, obj):
+            continue
+        if not any(quotas.has_scope(quota, scope.get("scopeName") or "") for quota in covering):
+            shown = f"{{{scope.get('scopeName')} {scope.get('operator')} [{' '.join(scope.get('values') or ())}]}}"
+            raise attributes.forbidden(f"insufficient quota to match these scopes: [{shown}]")
 
 
 def _charged(attributes: Attributes, quota: Json, asked: Usage) -> Json:

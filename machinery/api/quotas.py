@@ -152,6 +152,11 @@ def counts(quota: Json, kind: Kind, obj: Json) -> bool:
     return all(_is_in_scope(expression, kind, obj) for expression in _scopes_of(quota))
 
 
+def has_scope(quota: Json, name: str) -> bool:
+    """Whether one of a quota's scopes has this name."""
+    return any(expression.get("scopeName") == name for expression in _scopes_of(quota))
+
+
 def _scopes_of(quota: Json) -> Iterator[Json]:
     spec = quota.get("spec") or {}
     yield from ({"scopeName": name, "operator": "Exists"} for name in spec.get("scopes") or ())
