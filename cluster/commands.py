@@ -15,16 +15,20 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from cluster import control, images, kubeconfigs
+from cluster import api, control, images, kubeconfigs
 from cluster import demo as demo_module
 from cluster import down as down_module
+from cluster import join as join_module
 from cluster import status as status_module
+from cluster import tokens as tokens_module
 from cluster import up as up_module
 from cluster.config import ClusterConfig, Layout, load
 from cluster.errors import ClusterError
 from cluster.progress import Progress
 
 images_app = typer.Typer(no_args_is_help=True, help="Make images from directories and packages; load them into nodes.")
+
+tokens_app = typer.Typer(no_args_is_help=True, help="Bootstrap tokens, with which other machines join.")
 
 Home = Annotated[
     Path | None,
@@ -38,7 +42,9 @@ def register(app: typer.Typer) -> None:
     """Mount up, down, status, stop, start, restart, kubeconfig, demo and `image` on `app`; `logs` is the caller's."""
     for command in (up, down, status, kubeconfig, demo, start, stop, restart):
         app.command()(command)
+    app.command()(join)
     app.add_typer(images_app, name="image")
+    app.add_typer(tokens_app, name="token")
 
 
 def reporting(problem: Exception) -> typer.Exit:
@@ -98,6 +104,81 @@ def own_name() -> str:
     if shutil.which("skiff") or not installed.exists():
         return "skiff"
     return os.path.relpath(installed) if installed.is_relative_to(Path.cwd()) else str(installed)
+
+
+def join(  # noqa: PLR0913 - an argument is a flag
+    server: Annotated[str, typer.Argument(help="ADDRESS:PORT of the cluster's API server.")],
+    token: Annotated[str, typer.Option(help="A bootstrap token of that cluster: `skiff token create` there.")],
+    discovery_token_ca_cert_hash: Annotated[
+        list[str] | None, typer.Option(help="sha256:… of the cluster's CA, as `skiff token create` prints it.")
+    ] = None,
+    discovery_token_unsafe_skip_ca_verification: Annotated[
+        bool, typer.Option(help="Trust the CA that whoever knows the token names.")
+    ] = False,
+    node_name: Annotated[str, typer.Option(help="The node's name.", show_default="the host name")] = "",
+    node_ip: Annotated[str, typer.Option(help="The node's address.", show_default="the one that leads there")] = "",
+    simulated: Annotated[bool, typer.Option(help="A node without containers; needs no root.")] = False,
+    home: Home = None,
+) -> None:
+    """Make this machine a node of a cluster that runs somewhere else."""
+    progress, layout = Progress(), Layout.of(home)
+    hashes, skip = tuple(discovery_token_ca_cert_hash or ()), discovery_token_unsafe_skip_ca_verification
+    wish = join_module.Wish(server, token, hashes, skip, node_name, node_ip, simulated)
+    try:
+        config = join_module.join(layout, wish, progress)
+    except ClusterError as problem:
+        raise reporting(problem) from problem
+    name = config.nodes[0].name
+    progress.say(f"\nThis machine is node [bold]{name}[/bold] after {progress.elapsed():.1f} s.")
+    progress.say("For logs and exec an administrator approves the certificate of its kubelet's server:")
+    progress.say("  kubectl get csr\n  kubectl certificate approve NAME")
+
+
+@tokens_app.command("create")
+def create_token(
+    token: Annotated[str, typer.Argument(help="ID.SECRET to use.", show_default="a random one")] = "",
+    ttl: Annotated[float, typer.Option(help="Hours that it is good for; 0: for ever.")] = 24.0,
+    description: Annotated[str, typer.Option(help="What it is for.")] = "",
+    home: Home = None,
+) -> None:
+    """Make a token and print the command to join with."""
+    config, layout = existing(home)
+    try:
+        with api.client(config, layout) as http:
+            made = tokens_module.create(http, ttl, description, token)
+    except (ClusterError, OSError) as problem:
+        raise reporting(problem) from problem
+    server = f"{config.api_address}:{config.ports.api}"
+    typer.echo(tokens_module.join_command("skiff", server, made, layout.pki / "ca.crt"))
+
+
+@tokens_app.command("list")
+def list_tokens(home: Home = None) -> None:
+    """Print the tokens there are."""
+    config, layout = existing(home)
+    try:
+        with api.client(config, layout) as http:
+            found = tokens_module.listed(http)
+    except (ClusterError, OSError) as problem:
+        raise reporting(problem) from problem
+    typer.echo(f"{'TOKEN':<25}{'EXPIRES':<22}DESCRIPTION")
+    for one in found:
+        typer.echo(f"{one.text:<25}{one.expires or '<never>':<22}{one.description}".rstrip())
+
+
+@tokens_app.command("delete")
+def delete_token(
+    token: Annotated[str, typer.Argument(help="The token or its ID.")],
+    home: Home = None,
+) -> None:
+    """Delete a token; nodes that joined with it stay."""
+    config, layout = existing(home)
+    try:
+        with api.client(config, layout) as http:
+            tokens_module.delete(http, token)
+    except (ClusterError, OSError) as problem:
+        raise reporting(problem) from problem
+    typer.echo(f'bootstrap token "{token.partition(".")[0]}" deleted')
 
 
 def demo(

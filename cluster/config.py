@@ -50,6 +50,8 @@ class ClusterConfig(BaseModel):
     id: str
     name: str = "skiff"
     simulated: bool = False
+    #: this home is one node of a cluster whose control plane is elsewhere (`skiff join`)
+    joined: bool = False
     nodes: tuple[Node, ...]
     ports: Ports = Ports()
     api_address: str  # where nodes and users reach the API server

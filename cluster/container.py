@@ -129,8 +129,9 @@ def main(argv: Sequence[str]) -> None:
         write_certs(configuration(argv[1:], API_HOST), OUTPUT)
         return
     if argv[:1] == ["addons"]:
-        with api.client(configuration((), API_HOST), Layout.of(OUTPUT)) as http:
-            addons.ensure(http)
+        cluster = configuration((), API_HOST)
+        with api.client(cluster, Layout.of(OUTPUT)) as http:
+            addons.ensure(http, cluster, (OUTPUT / "pki" / "ca.crt").read_bytes())
         return
     layout = Layout.of(OUTPUT)
     config = load(layout)

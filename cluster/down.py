@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,10 +39,20 @@ def down(layout: Layout, progress: Progress, *, purge: bool = False) -> bool:
             step.outcome = f"{remove_containers(config, layout)} processes ended"
         with progress.step("Network namespaces") as step:
             step.outcome = f"{len(network.remove(config))} removed"
+        if config.joined:
+            with progress.step("The machine's own network") as step:
+                step.outcome = clean_machine()
     with progress.step("Files") as step:
         remove_files(layout, purge=purge)
         step.outcome = f"{layout.home} removed" if purge else f"what is stored stays in {layout.home}"
     return True
+
+
+def clean_machine() -> str:
+    """Take away what the proxy and the network agent of a joined machine have made in its network."""
+    for module in ("proxy", "cni"):
+        machine.run(sys.executable, "-m", module, "--cleanup", check=False)
+    return "rules and interfaces removed"
 
 
 def stop_processes(layout: Layout) -> int:

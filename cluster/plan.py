@@ -41,6 +41,9 @@ class Planner:
 
     def processes(self) -> list[ProcessSpec]:
         """All of them, in the order a person would start them."""
+        if self.config.joined:
+            node = self.config.nodes[0]
+            return [self._simulated(node, node.short, {})] if self.config.simulated else self.joined(node)
         control_plane = [self.etcd(), self.api_server(), self.controller_manager(), self.scheduler()]
         if self.config.simulated:
             return control_plane + self.simulated_kubelets()
@@ -49,6 +52,13 @@ class Planner:
     def node(self, node: Node) -> list[ProcessSpec]:
         """A real node's four processes."""
         return [self.containerd(node), self.cni(node), self.kubelet(node), self.proxy(node)]
+
+    def joined(self, node: Node) -> list[ProcessSpec]:
+        """The same of a machine that joins: the others speak as the node, and so wait for its certificate."""
+        kubelet = self.kubelet(node)
+        others = (self.cni(node), self.proxy(node))
+        after = (kubelet.name,)
+        return [self.containerd(node), kubelet, *(spec.model_copy(update={"depends_on": after}) for spec in others)]
 
     def etcd(self) -> ProcessSpec:
         ports = self.config.ports
@@ -100,6 +110,7 @@ class Planner:
             "service-account-signing-key-file": self._pki("sa.key"),
             "service-account-key-file": self._pki("sa.pub"),
             "service-cluster-ip-range": config.service_cidr,
+            "enable-bootstrap-token-auth": "true",
             "authorization-mode": "Node,RBAC",
             "enable-admission-plugins": "NodeRestriction",
             "allow-privileged": "true",
@@ -123,6 +134,7 @@ class Planner:
             "cluster-signing-cert-file": self._pki("ca.crt"),
             "cluster-signing-key-file": self._pki("ca.key"),
             "use-service-account-credentials": "true",
+            "controllers": "*,bootstrap-signer-controller,token-cleaner-controller",
             "leader-elect": "true",
         }
         name, ready = "controller-manager", self._https_ready(LOOPBACK, port, "/healthz")
@@ -197,6 +209,7 @@ class Planner:
     def _kubelet_flags(self, node: Node, keys: str) -> dict[str, object]:
         return {
             "kubeconfig": self.layout.kubeconfig(f"kubelet-{keys}"),
+            **self._kubelet_certificates(node, keys),
             "node-ip": node.address,
             "address": node.address,
             "port": node.kubelet_port,
@@ -204,13 +217,29 @@ class Planner:
             "healthz-port": node.health_ports[0],
             "root-dir": self.layout.node_home(node) / "kubelet",
             "client-ca-file": self._pki("ca.crt"),
-            "tls-cert-file": self._pki(f"kubelet-server-{keys}.crt"),
-            "tls-private-key-file": self._pki(f"kubelet-server-{keys}.key"),
         }
+
+    def _kubelet_certificates(self, node: Node, keys: str) -> dict[str, object]:
+        if not self.config.joined:
+            return {
+                "tls-cert-file": self._pki(f"kubelet-server-{keys}.crt"),
+                "tls-private-key-file": self._pki(f"kubelet-server-{keys}.key"),
+            }
+        return {
+            "kubeconfig": self._node_kubeconfig(node, ""),
+            "hostname-override": node.name,
+            "bootstrap-kubeconfig": self.layout.kubeconfig("bootstrap"),
+            "rotate-certificates": "true",
+            "rotate-server-certificates": "true",
+        }
+
+    def _node_kubeconfig(self, node: Node, user: str) -> Path:
+        """A component's kubeconfig; on a machine that joined it is the kubelet's."""
+        return self.layout.kubeconfig(f"kubelet-{node.short}" if self.config.joined else user)
 
     def proxy(self, node: Node) -> ProcessSpec:
         flags = {
-            "kubeconfig": self.layout.kubeconfig("proxy"),
+            "kubeconfig": self._node_kubeconfig(node, "proxy"),
             "hostname-override": node.name,
             "cluster-cidr": self.config.pod_cidr,
             "healthz-bind-address": f"{node.address}:{node.health_ports[1]}",
@@ -222,7 +251,7 @@ class Planner:
     def cni(self, node: Node) -> ProcessSpec:
         where = containerd_paths(self.layout, node)
         flags = {
-            "kubeconfig": self.layout.kubeconfig("cni"),
+            "kubeconfig": self._node_kubeconfig(node, "cni"),
             "hostname-override": node.name,
             "cluster-cidr": self.config.pod_cidr,
             "cni-conf-dir": where.cni_config,

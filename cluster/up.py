@@ -55,7 +55,7 @@ def up(layout: Layout, wish: Wish, progress: Progress) -> ClusterConfig:
                 load_images(config, layout)
             if title == "API server":
                 with api.client(config, layout) as http:
-                    addons.ensure(http)
+                    addons.ensure(http, config, (layout.pki / "ca.crt").read_bytes())
     wait_for_nodes(config, layout, progress)
     return config
 

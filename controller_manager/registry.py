@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from controller_manager import config, csr_signing
+from controller_manager.bootstrap_signer import BootstrapSigner
 from controller_manager.config import Flags
 from controller_manager.csr_approving import CSRApprovingController
 from controller_manager.csr_cleaner import CSRCleaner
@@ -32,6 +33,7 @@ from controller_manager.root_ca_publisher import RootCAPublisher
 from controller_manager.service_account_tokens import TokensController, TokenSigner
 from controller_manager.serviceaccount import ServiceAccountController
 from controller_manager.taint_eviction import TaintEvictionController
+from controller_manager.token_cleaner import TokenCleaner
 from machinery.client.controller import Controller, run_controller
 from machinery.client.events import EventRecorder
 from machinery.client.informer import Informers
@@ -68,6 +70,8 @@ class Entry:
     name: str
     alias: str
     build: Callable[[Context], Work | None]
+    #: whether `*` means it, too (upstream: ControllersDisabledByDefault)
+    usual: bool = True
 
 
 def _deployment(context: Context) -> Work:
@@ -229,6 +233,14 @@ def _pv_protection(context: Context) -> Work:
     return context.running(PVProtectionController(context.client_for("pv-protection-controller"), context.informers), 1)
 
 
+def _bootstrap_signer(context: Context) -> Work:
+    return context.running(BootstrapSigner(context.client_for("bootstrap-signer"), context.informers), 1)
+
+
+def _token_cleaner(context: Context) -> Work:
+    return context.running(TokenCleaner(context.client_for("token-cleaner"), context.informers), 1)
+
+
 CONTROLLERS: Final = (
     Entry("serviceaccount-token-controller", "serviceaccount-token", _tokens),
     Entry("endpoints-controller", "endpoint", _endpoints),
@@ -249,6 +261,8 @@ CONTROLLERS: Final = (
     Entry("taint-eviction-controller", "taint-eviction-controller", _taint_eviction),
     Entry("persistentvolumeclaim-protection-controller", "pvc-protection", _pvc_protection),
     Entry("persistentvolume-protection-controller", "pv-protection", _pv_protection),
+    Entry("bootstrap-signer-controller", "bootstrapsigner", _bootstrap_signer, usual=False),
+    Entry("token-cleaner-controller", "tokencleaner", _token_cleaner, usual=False),
     Entry("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", _root_ca),
 )
 
@@ -264,6 +278,8 @@ ACCOUNTS: Final = (
     "certificate-controller",
     "pvc-protection-controller",
     "pv-protection-controller",
+    "bootstrap-signer",
+    "token-cleaner",
     "service-account-controller",
     "root-ca-cert-publisher",
     "node-controller",
@@ -276,8 +292,7 @@ _NOT_YET: Final = """
     replicationcontroller-controller replicationcontroller daemonset-controller
     daemonset job-controller job horizontal-pod-autoscaler-controller horizontalpodautoscaling disruption-controller
     disruption statefulset-controller statefulset cronjob-controller cronjob
-    ttl-controller ttl bootstrap-signer-controller
-    bootstrapsigner token-cleaner-controller tokencleaner service-lb-controller service node-route-controller route
+    ttl-controller ttl service-lb-controller service node-route-controller route
     persistentvolume-binder-controller persistentvolume-binder persistentvolume-attach-detach-controller attachdetach
     persistentvolume-expander-controller persistentvolume-expander clusterrole-aggregation-controller
     clusterrole-aggregation ttl-after-finished-controller ttl-after-finished
@@ -305,7 +320,7 @@ def chosen(wishes: Iterable[str], entries: Iterable[Entry] = CONTROLLERS) -> lis
             wanted[by_name[name].name] = not wish.startswith("-")
         elif name not in NOT_YET:
             raise ConfigError(f'"{name}" is not in the list of known controllers')
-    return [entry for entry in entries if wanted.get(entry.name, everything)]
+    return [entry for entry in entries if wanted.get(entry.name, everything and entry.usual)]
 
 
 def _by_name(entries: Iterable[Entry]) -> Mapping[str, Entry]:

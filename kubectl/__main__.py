@@ -77,6 +77,8 @@ CLUSTER_COMMANDS: Final[dict[str, str]] = {
     "restart": "Restart one component",
     "kubeconfig": "Print the path of the cluster's kubeconfig",
     "demo": "Bring a cluster up and run an example on it",
+    "token": "Make and list the tokens that machines join with",
+    "join": "Make this machine a node of a cluster elsewhere",
     "image": "Make images and load them into the nodes",
 }
 _CLUSTER_MODULE: Final = "cluster.commands"

@@ -5,11 +5,13 @@ import ipaddress
 import logging
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kubelet import node_status, simulation
+from kubelet import certificates, node_status, simulation
+from kubelet.certificates import CertificateFile, CertificateManager
 from kubelet.cgroups import LinuxCgroups
 from kubelet.config import NO_EFFECT, KubeletConfig, with_file
 from kubelet.cri.client import CriClient, Runtime
@@ -37,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 async def main(config: KubeletConfig) -> None:
     """Run until cancelled; containers outlive the process."""
+    await certificates.bootstrap(config)
     async with Client(load(config.kubeconfig), user_agent=f"kubelet/{node_status.KUBELET_VERSION}") as client:
         informers = Informers(client)
         if config.fake_runtime:
@@ -116,21 +119,49 @@ async def _run(  # noqa: PLR0913
         group.create_task(informers.run(), name="informers")
         for node in nodes:
             group.create_task(node.run(), name=f"node {node.identity.name}")
+        if config.rotate_certificates:
+            group.create_task(_renew_certificate(config, client), name="certificate")
         if config.port:
-            group.create_task(_serve_https(config, first.identity, parts), name="server")
+            group.create_task(_serve_https(config, first.identity, parts, client), name="server")
         if config.healthz_port:
             group.create_task(_serve_healthz(config, parts), name="healthz")
 
 
-async def _serve_https(config: KubeletConfig, identity: NodeIdentity, parts: ServerParts) -> None:
+async def _renew_certificate(config: KubeletConfig, client: Client) -> None:
+    file = CertificateFile(Path(config.certificates), "kubelet-client")
+    if file.certificate() is not None:  # else it is not ours to renew: another file, or the kubeconfig itself, has it
+        manager = CertificateManager(file, certificates.client_certificate(config.node_name))
+        await manager.keep(client, lambda: None)  # clients see by themselves that the file is another one
+
+
+async def _serve_https(config: KubeletConfig, identity: NodeIdentity, parts: ServerParts, client: Client) -> None:
     files = TLSFiles(Path(config.tls_cert_file), Path(config.tls_private_key_file))
     if not config.tls_cert_file:
         files = self_signed(Path(config.root_dir) / "pki", "kubelet", [identity.name, *identity.addresses])
     context = files.server_context(Path(config.client_ca_file) if config.client_ca_file else None)
     try:
-        await serve(KubeletServer(parts).handle, config.address, config.port, context)
-    except OSError as problem:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(serve(KubeletServer(parts).handle, config.address, config.port, context))
+            if config.rotate_server_certificates:
+                group.create_task(_renew_serving(config, identity, client, context))
+    except* OSError as problems:
+        problem = problems.exceptions[0]
         raise Stop(f"failed to listen on {config.address}:{config.port}: {problem}") from problem
+
+
+async def _renew_serving(
+    config: KubeletConfig, identity: NodeIdentity, client: Client, context: ssl.SSLContext
+) -> None:
+    """Serve with the certificate that the cluster gives; until somebody approves it, with our own."""
+    file = CertificateFile(Path(config.certificates), "kubelet-server")
+    wanted = certificates.serving_certificate(identity.name, identity.addresses)
+
+    def use() -> None:
+        context.load_cert_chain(file.path)
+
+    if file.certificate() is not None:
+        use()
+    await CertificateManager(file, wanted).keep(client, use)
 
 
 async def _serve_healthz(config: KubeletConfig, parts: ServerParts) -> None:

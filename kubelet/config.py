@@ -19,6 +19,10 @@ class KubeletConfig(BaseModel):
     """One field per flag; the comment on each is its help text."""
 
     kubeconfig: str = Field("", description="how to reach the API server")
+    bootstrap_kubeconfig: str = Field("", description="with a token: gets a certificate and writes --kubeconfig")
+    cert_dir: str = Field("", description="where certificates are kept (ROOT_DIR/pki)")
+    rotate_certificates: bool = Field(False, description="renew the client certificate before it ends")
+    rotate_server_certificates: bool = Field(False, description="ask the cluster for the server's certificate, too")
     config: str = Field("", description="a KubeletConfiguration file")
     hostname_override: str = Field("", description="the node's name instead of the host name")
     node_ip: str = Field("", description="the node's address; two with a comma for dual stack")
@@ -74,6 +78,11 @@ class KubeletConfig(BaseModel):
         return (self.hostname_override or socket.gethostname()).strip().lower()
 
     @property
+    def certificates(self) -> str:
+        """Where certificates are kept."""
+        return self.cert_dir or str(Path(self.root_dir) / "pki")
+
+    @property
     def logs(self) -> Path:
         """Where container logs go."""
         if self.pod_logs_dir:
@@ -115,6 +124,7 @@ _RENAMED: Final = {
     "resolvConf": "resolv_conf",
     "registerWithTaints": "register_with_taints",
     "providerID": "provider_id",
+    "serverTLSBootstrap": "rotate_server_certificates",
     "imageGCHighThresholdPercent": "image_gc_high_threshold",
     "imageGCLowThresholdPercent": "image_gc_low_threshold",
 }
@@ -165,7 +175,7 @@ def with_file(config: KubeletConfig) -> KubeletConfig:
 
 NO_EFFECT: Final = frozenset(
     (
-        "allowed-unsafe-sysctls", "application-metrics-count-limit", "bootstrap-kubeconfig", "cert-dir",
+        "allowed-unsafe-sysctls", "application-metrics-count-limit",
         "cgroup-driver", "cgroups-per-qos", "cloud-provider", "containerd", "containerd-namespace",
         "contention-profiling", "cpu-cfs-quota", "cpu-cfs-quota-period", "cpu-manager-policy",
         "cpu-manager-reconcile-period", "enable-controller-attach-detach", "enable-debugging-handlers", "enable-server",
@@ -182,7 +192,7 @@ NO_EFFECT: Final = frozenset(
         "minimum-image-ttl-duration", "node-status-max-images", "oom-score-adj", "pod-cidr",
         "pod-infra-container-image",
         "pods-per-core", "protect-kernel-defaults", "qos-reserved", "read-only-port", "registry-burst", "registry-qps",
-        "reserved-cpus", "reserved-memory", "rotate-certificates", "rotate-server-certificates", "runonce",
+        "reserved-cpus", "reserved-memory", "runonce",
         "runtime-cgroups", "runtime-request-timeout", "seccomp-default", "streaming-connection-idle-timeout",
         "sync-frequency", "system-cgroups", "system-reserved-cgroup", "tls-cipher-suites", "tls-min-version",
         "topology-manager-policy", "topology-manager-scope", "vmodule", "volume-plugin-dir", "volume-stats-agg-period",

@@ -4,8 +4,6 @@ Upstream: plugin/pkg/auth/authenticator/token/bootstrap/bootstrap.go, cluster-bo
 deleted by the token cleaner of the controller manager; here they only stop being good.
 """
 
-import base64
-import binascii
 import hmac
 import logging
 import re
@@ -16,16 +14,13 @@ from typing import Final
 from apiserver.authn.tokens import Found, Lookup
 from apiserver.request import User
 from machinery.aio.clock import REAL, Clock
-from machinery.api import kinds, meta, times
-from machinery.api.codec import Json
+from machinery.api import bootstrap_tokens as tokens
+from machinery.api import kinds, meta
 
 logger = logging.getLogger(__name__)
 
-SECRET_TYPE: Final = "bootstrap.kubernetes.io/token"
-NAMESPACE: Final = "kube-system"
 USER_PREFIX: Final = "system:bootstrap:"
 GROUP: Final = "system:bootstrappers"
-_TOKEN: Final = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 _EXTRA_GROUP: Final = re.compile(r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]")
 
 
@@ -39,13 +34,13 @@ class BootstrapTokens:
 
     async def verify(self, token: str, audiences: Sequence[str] = ()) -> Found | None:
         """See TokenAuthenticator. Whatever is wrong with such a token, it is none: upstream tells the log only."""
-        parts = _TOKEN.fullmatch(token)
+        parts = tokens.TOKEN.fullmatch(token)
         if parts is None:
             return None
-        secret = self.lookup(kinds.SECRETS, NAMESPACE, f"bootstrap-token-{parts[1]}")
-        if secret is None or meta.is_being_deleted(secret) or secret.get("type") != SECRET_TYPE:
+        secret = self.lookup(kinds.SECRETS, tokens.NAMESPACE, f"{tokens.SECRET_PREFIX}{parts[1]}")
+        if secret is None or meta.is_being_deleted(secret) or secret.get("type") != tokens.SECRET_TYPE:
             return None
-        data = _texts(secret.get("data") or {})
+        data = tokens.texts_of(secret)
         why = self._unusable(data, parts[1], parts[2])
         if why:
             logger.info("bootstrap token %s was refused: %s", parts[1], why)
@@ -58,7 +53,7 @@ class BootstrapTokens:
             return "it has another secret"
         if data.get("token-id") != token_id:
             return "its Secret has another id"
-        if is_expired(data, self.clock):
+        if tokens.is_expired(data, self.clock.now()):
             return "it has expired"
         if data.get("usage-bootstrap-authentication") != "true":
             return "it is not for authentication"
@@ -67,27 +62,6 @@ class BootstrapTokens:
         return ""
 
 
-def is_expired(data: dict[str, str], clock: Clock) -> bool:
-    """Whether the time in `expiration` has come; one that cannot be read has."""
-    expiration = data.get("expiration", "")
-    if not expiration:
-        return False
-    try:
-        return times.parse(expiration) <= clock.now()
-    except ValueError:
-        return True
-
-
 def extra_groups(data: dict[str, str]) -> list[str]:
     """The groups the token brings along."""
     return sorted({group.strip() for group in data.get("auth-extra-groups", "").split(",") if group.strip()})
-
-
-def _texts(data: Json) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    for key, value in data.items():
-        try:
-            texts[key] = base64.b64decode(value).decode()
-        except (binascii.Error, UnicodeDecodeError):  # not one of the fields that are looked at
-            continue
-    return texts

@@ -25,6 +25,9 @@ class ClientConfig:
     ca: bytes = b""
     certificate: bytes = b""
     key: bytes = b""
+    #: where certificate and key come from, if from files: they are read again when they changed
+    certificate_file: str = ""
+    key_file: str = ""
     token: str = ""
     token_file: str = ""
     insecure: bool = False
@@ -84,6 +87,8 @@ def load_kubeconfig(path: str | Path, context: str = "") -> ClientConfig:
         ca=_material(cluster, "certificate-authority", file.parent),
         certificate=_material(user, "client-certificate", file.parent),
         key=_material(user, "client-key", file.parent),
+        certificate_file=_file(user, "client-certificate", file.parent),
+        key_file=_file(user, "client-key", file.parent),
         token=user.get("token") or "",
         token_file=_resolved(user.get("tokenFile") or "", file.parent),
         insecure=bool(cluster.get("insecure-skip-tls-verify")),
@@ -135,6 +140,11 @@ def _material(section: dict[str, Any], field: str, folder: Path) -> bytes:
         return (folder / path).read_bytes()
     except OSError as problem:
         raise ConfigError(f"unable to read {field} {path}: {problem.strerror}") from problem
+
+
+def _file(section: dict[str, Any], field: str, folder: Path) -> str:
+    """The path of what `_material` reads; empty where it stands in the kubeconfig itself."""
+    return "" if section.get(field + "-data") else _resolved(str(section.get(field) or ""), folder)
 
 
 def _resolved(path: str, folder: Path) -> str:

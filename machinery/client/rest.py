@@ -3,6 +3,10 @@
 httpx with the transport of httpx-aiohttp: a third of the CPU of httpx's own, one connection pool, keep-alive.
 """
 
+import logging
+import os
+import ssl
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -18,11 +22,14 @@ from machinery.api.codec import Json
 from machinery.api.kinds import Kind
 from machinery.client.config import ClientConfig
 
+logger = logging.getLogger(__name__)
+
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 
+_LOOK_SECONDS: Final = 10.0  # between two looks at the certificate's file
 _TIMEOUT: Final = httpx.Timeout(65.0, connect=10.0)  # a little over the server's own 60 s
 
 
@@ -37,9 +44,12 @@ class Client:
         self.config = config
         self._user_agent = user_agent
         self._http: httpx.AsyncClient | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._looked = (0.0, 0.0)  # when, and what the certificate's time was
 
     async def __aenter__(self) -> "Client":
-        context = self.config.ssl_context()
+        context = self._tls = self.config.ssl_context()
+        self._looked = time.monotonic(), _modified(self.config.certificate_file)
         connector = aiohttp.TCPConnector(limit=0, ssl=context if context else False, keepalive_timeout=60)
         session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
         self._http = httpx.AsyncClient(
@@ -188,7 +198,21 @@ class Client:
         answer: Json = codec.loads(response.content)
         return answer
 
+    def _follow_certificate(self) -> None:
+        """New connections show the certificate that is in its file now: whoever renews it need not tell."""
+        looked, known = self._looked
+        if self._tls is None or not self.config.certificate_file or time.monotonic() - looked < _LOOK_SECONDS:
+            return
+        modified = _modified(self.config.certificate_file)
+        if modified and modified != known:
+            try:
+                self._tls.load_cert_chain(self.config.certificate_file, self.config.key_file or None)
+            except (OSError, ssl.SSLError) as problem:
+                logger.warning("%s cannot be used: %s", self.config.certificate_file, problem)
+        self._looked = time.monotonic(), modified
+
     def _headers(self, extra: Mapping[str, str] | None) -> dict[str, str]:
+        self._follow_certificate()
         headers = dict(extra or ())
         token = self.config.bearer_token()
         if token:
@@ -196,6 +220,13 @@ class Client:
         if self.config.impersonate:
             headers["impersonate-user"] = self.config.impersonate
         return headers
+
+
+def _modified(file: str) -> float:
+    try:
+        return os.stat(file).st_mtime if file else 0.0
+    except OSError:
+        return 0.0
 
 
 def status_error(code: int, body: bytes) -> errors.StatusError:

@@ -6,7 +6,7 @@ from controller_manager.config import NO_EFFECT, Flags
 from controller_manager.registry import CONTROLLERS, ConfigError, chosen
 from machinery.component import flags
 
-ALL = [entry.name for entry in CONTROLLERS]
+ALL = [entry.name for entry in CONTROLLERS if entry.usual]
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,8 @@ ALL = [entry.name for entry in CONTROLLERS]
         pytest.param(["*"], ALL, id="all"),
         pytest.param(["*", "-deployment-controller"], [n for n in ALL if n != "deployment-controller"], id="but-one"),
         pytest.param(["deployment", "namespace"], ["namespace-controller", "deployment-controller"], id="former-names"),
-        pytest.param(["*", "bootstrapsigner", "tokencleaner"], ALL, id="names-that-are-not-here-yet"),
+        pytest.param(["*", "disruption", "ttl"], ALL, id="names-that-are-not-here-yet"),
+        pytest.param(["bootstrapsigner"], ["bootstrap-signer-controller"], id="off-unless-it-is-named"),
         pytest.param(["-deployment", "*"], [n for n in ALL if n != "deployment-controller"], id="order-is-no-matter"),
         pytest.param([], [], id="none"),
     ],

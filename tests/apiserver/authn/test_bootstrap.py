@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from apiserver.authn.bootstrap import SECRET_TYPE, BootstrapTokens
+from apiserver.authn.bootstrap import BootstrapTokens
 from machinery.aio.clock import FakeClock
 from machinery.api import kinds
+from machinery.api.bootstrap_tokens import SECRET_TYPE
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
 
