@@ -9,9 +9,12 @@ from cluster.config import ClusterConfig, Layout
 
 
 def client(config: ClusterConfig, layout: Layout, seconds: float = 5.0) -> httpx.Client:
-    """An HTTP client that speaks as the administrator."""
+    """An HTTP client that speaks as the administrator, or as the node where the control plane is elsewhere."""
     context = ssl.create_default_context(cafile=layout.pki / "ca.crt")
-    context.load_cert_chain(layout.pki / "admin.crt", layout.pki / "admin.key")
+    if config.joined:
+        context.load_cert_chain(layout.node_certificate(config.nodes[0]))
+    else:
+        context.load_cert_chain(layout.pki / "admin.crt", layout.pki / "admin.key")
     return httpx.Client(base_url=config.api_url, verify=context, timeout=seconds, trust_env=False)
 
 

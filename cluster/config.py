@@ -200,6 +200,10 @@ class Layout:
         """What a node has while it runs: sockets and containerd's state."""
         return self.run / node.short
 
+    def node_certificate(self, node: Node) -> Path:
+        """The certificate and key that the kubelet of a machine that joined has got."""
+        return self.node_home(node) / "kubelet" / "pki" / "kubelet-client-current.pem"
+
     def containerd_socket(self, node: Node) -> Path:
         """Where a node's containerd answers."""
         return self.node_run(node) / "containerd.sock"

@@ -201,18 +201,10 @@ def _bootstrap(found: Discovered, token: str) -> dict[str, Any]:
 
 def _wait_for_node(config: ClusterConfig, layout: Layout, progress: Progress) -> None:
     node = config.nodes[0]
-    certificate = layout.node_home(node) / "kubelet" / "pki" / "kubelet-client-current.pem"
 
     def look() -> dict[str, Any] | None:
-        try:
-            context = ssl.create_default_context(cafile=layout.pki / "ca.crt")
-            context.load_cert_chain(certificate)
-            with httpx.Client(base_url=config.api_url, verify=context, timeout=5, trust_env=False) as http:
-                answer = http.get(f"/api/v1/nodes/{node.name}")
-        except (OSError, httpx.HTTPError):
-            return None
-        found: dict[str, Any] = answer.json()
-        return found if answer.status_code == 200 and api.is_ready(found) else None
+        found = [one for one in api.nodes(config, layout) or () if api.name_of(one) == node.name]
+        return next((one for one in found if api.is_ready(one)), None)
 
     with progress.step("Node ready") as step:
         try:

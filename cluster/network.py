@@ -73,7 +73,7 @@ def ensure(config: ClusterConfig) -> bool:
     remove(config)
     _add_switch(config)
     for index, node in enumerate(config.nodes):
-        _add_node(config, node, f"p{index + 1}")
+        add_node(config, node, f"p{index + 1}")
     first = config.nodes[0].address
     # One route to the services is enough: any node's proxy knows them all.
     run("ip", "route", "replace", config.service_cidr, "via", first, "dev", host_interface(config))
@@ -96,7 +96,8 @@ def _add_switch(config: ClusterConfig) -> None:
     run("ip", "-n", switch, "link", "set", "p0", "master", "br0", "up")
 
 
-def _add_node(config: ClusterConfig, node: Node, port: str) -> None:
+def add_node(config: ClusterConfig, node: Node, port: str) -> None:
+    """A namespace for a node, on a port of the switch."""
     name, switch = netns(config, node.short), netns(config, SWITCH)
     run("ip", "netns", "add", name)
     run("ip", "link", "add", "eth0", "netns", name, "type", "veth", "peer", "name", port, "netns", switch)

@@ -30,7 +30,8 @@ def read(config: ClusterConfig, layout: Layout) -> Status:
     """Ask the supervisor and, if it answers, the API server."""
     specs = SPECS.validate_json(layout.processes.read_bytes()) if layout.processes.exists() else []
     states = control.states(layout)
-    nodes = api.nodes(config, layout) if any(s.name == "apiserver" and s.pid for s in states) else None
+    running = config.joined or any(state.name == "apiserver" and state.pid for state in states)
+    nodes = api.nodes(config, layout) if running else None
     return Status(config, {spec.name: spec for spec in specs}, states, nodes)
 
 

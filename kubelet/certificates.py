@@ -166,7 +166,8 @@ class CertificateManager:
         while True:
             certificate = self.file.certificate()
             if certificate is not None:
-                await self._clock.sleep(seconds_until_renewal(certificate, self._clock.now(), random.random()))
+                wait = seconds_until_renewal(certificate, self._clock.now(), random.random())
+                await self._clock.sleep(max(wait, _LOOK_SECONDS))
             await self.ensure(client)
             renewed()
 
