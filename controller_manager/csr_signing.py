@@ -4,6 +4,7 @@ Upstream: pkg/controller/certificates/signer/signer.go, authority/policies.go.
 """
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -97,17 +98,19 @@ class CSRSigningController:
 
     name = "certificatesigningrequest-signing-controller"
 
-    def __init__(self, client: Client, informers: Informers, ca: Authority, clock: Clock = REAL) -> None:
+    def __init__(
+        self, client: Client, informers: Informers, authorities: Mapping[str, Authority], clock: Clock = REAL
+    ) -> None:
         self.queue: WorkQueue[ObjectKey] = WorkQueue()
         self._client = client
-        self._ca = ca
+        self._authorities = authorities  # by signer
         self._clock = clock
         self._requests = informers.watch(kinds.CERTIFICATE_SIGNING_REQUESTS, on_change=enqueue_itself(self.queue))
 
     async def reconcile(self, key: ObjectKey) -> float | None:
         """One look at one request."""
         csr = self._requests.get(key)
-        if csr is None or not is_to_be_signed(csr):
+        if csr is None or not is_to_be_signed(csr) or csr_rules.signer_of(csr) not in self._authorities:
             return None
         try:
             await self._client.update_status(kinds.CERTIFICATE_SIGNING_REQUESTS, {**csr, "status": self._answer(csr)})
@@ -120,7 +123,12 @@ class CSRSigningController:
         status: Json = csr.get("status") or {}
         problem = csr_rules.problem_of(csr_rules.signer_of(csr), csr_rules.request_of(csr), csr_rules.usages_of(csr))
         if not problem:
-            return {**status, "certificate": base64.b64encode(sign(self._ca, csr, self._clock)).decode()}
+            return {
+                **status,
+                "certificate": base64.b64encode(
+                    sign(self._authorities[csr_rules.signer_of(csr)], csr, self._clock)
+                ).decode(),
+            }
         condition = {
             "type": "Failed",
             "status": "True",

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from controller_manager import config, csr_signing
+from controller_manager import config, csr_rules, csr_signing
 from controller_manager.bootstrap_signer import BootstrapSigner
 from controller_manager.config import Flags
 from controller_manager.csr_approving import CSRApprovingController
 from controller_manager.csr_cleaner import CSRCleaner
-from controller_manager.csr_signing import CSRSigningController
+from controller_manager.csr_signing import Authority, CSRSigningController
 from controller_manager.deployment import DeploymentController
 from controller_manager.endpoints import EndpointsController
 from controller_manager.endpointslice import EndpointSliceController
@@ -200,18 +200,44 @@ def _resource_quota(context: Context) -> Work:
 
 
 def _csr_signing(context: Context) -> Work | None:
-    flags = context.flags
-    if not flags.cluster_signing_cert_file or not flags.cluster_signing_key_file:
+    authorities = signing_authorities(context.flags)
+    if not authorities:
         return None
-    try:
-        certificate, key = (
-            Path(file).read_bytes() for file in (flags.cluster_signing_cert_file, flags.cluster_signing_key_file)
+    controller = CSRSigningController(context.client_for("certificate-controller"), context.informers, authorities)
+    return context.running(controller, 5)
+
+
+def signing_authorities(flags: Flags) -> Mapping[str, Authority]:
+    """Signer → CA: one for all, or one for each signer that has files of its own; raises ConfigError.
+
+    Upstream: cmd/kube-controller-manager/app/certificates.go, which does not let the two ways be mixed either.
+    """
+    own = {
+        csr_rules.KUBELET_SERVING: "kubelet_serving",
+        csr_rules.KUBELET_CLIENT: "kubelet_client",
+        csr_rules.CLIENT: "kube_apiserver_client",
+        csr_rules.LEGACY: "legacy_unknown",
+    }
+    files = {
+        signer: (
+            getattr(flags, f"cluster_signing_{name}_cert_file"),
+            getattr(flags, f"cluster_signing_{name}_key_file"),
         )
-        ca = csr_signing.authority(certificate, key, flags.cluster_signing_duration)
+        for signer, name in own.items()
+    }
+    named = {signer: pair for signer, pair in files.items() if any(pair)}
+    common = flags.cluster_signing_cert_file, flags.cluster_signing_key_file
+    if named and any(common):
+        raise ConfigError("cannot specify default and per controller certs at the same time")
+    chosen = named if named else dict.fromkeys(own, common)
+    try:
+        return {signer: _authority(cert, key, flags) for signer, (cert, key) in chosen.items() if cert and key}
     except (OSError, ValueError, TypeError) as problem:
         raise ConfigError(f"error reading the CA of the CSR signing controller: {problem}") from problem
-    controller = CSRSigningController(context.client_for("certificate-controller"), context.informers, ca)
-    return context.running(controller, 5)
+
+
+def _authority(certificate: str, key: str, flags: Flags) -> Authority:
+    return csr_signing.authority(Path(certificate).read_bytes(), Path(key).read_bytes(), flags.cluster_signing_duration)
 
 
 def _csr_approving(context: Context) -> Work:

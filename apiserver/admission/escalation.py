@@ -21,6 +21,10 @@ from machinery.api.kinds import Kind
 
 _ROLES = (kinds.ROLES, kinds.CLUSTER_ROLES)
 _BINDINGS = (kinds.ROLE_BINDINGS, kinds.CLUSTER_ROLE_BINDINGS)
+_EVERYTHING = (
+    {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
+    {"verbs": ["*"], "nonResourceURLs": ["*"]},
+)
 _WRITES = (Operation.CREATE, Operation.UPDATE)
 
 
@@ -50,10 +54,20 @@ class EscalationCheck(Plugin):
             await self._check_binding(attributes, attributes.obj, reader)
 
     def _check_role(self, attributes: Attributes, role: Json) -> None:
-        if attributes.old is not None and attributes.old.get("rules") == role.get("rules"):
+        old = attributes.old
+        if old is not None and all(old.get(part) == role.get(part) for part in ("rules", "aggregationRule")):
             return
-        if not self._may(attributes, "escalate", attributes.kind, meta.name_of(role)):
-            self._check_held(attributes, role.get("rules") or [])
+        if self._may(attributes, "escalate", attributes.kind, meta.name_of(role)):
+            return
+        self._check_held(attributes, role.get("rules") or [])
+        if role.get("aggregationRule") or (old or {}).get("aggregationRule"):
+            self._check_full(attributes)
+
+    def _check_full(self, attributes: Attributes) -> None:
+        """What an aggregated role will hold is for others to say: only who holds everything may write one."""
+        rules = self._held.rules_for(attributes.user, attributes.namespace)[0] if self._held else ()
+        if uncovered(rules, _EVERYTHING):
+            raise attributes.forbidden("must have cluster-admin privileges to use the aggregationRule")
 
     async def _check_binding(self, attributes: Attributes, binding: Json, reader: Reader) -> None:
         old = attributes.old or {}

@@ -27,7 +27,18 @@ def test_every_command_of_the_page_works(server: ApiserverProcess, tmp_path: Pat
         )
         assert done.returncode == 0, done.stdout + done.stderr
         said.append(done.stdout + done.stderr)
-    user, team = said
+    user, team, policy = said
     assert "certificatesigningrequest.certificates.k8s.io/jane approved" in user
     assert "\nyes\nNo resources found in default namespace.\n" in user
     assert re.search(r"^requests\.memory\s+0\s+16Gi$", team, re.MULTILINE), team
+    text = (
+        "ValidatingAdmissionPolicy 'few-replicas' with binding 'few-replicas' denied request: at most 3 replicas here"
+    )
+    assert text in policy and "refused, as it should be" in policy
+    subprocess.run(
+        [str(tmp_path / "bin" / "kubectl"), "delete", "validatingadmissionpolicybinding/few-replicas"],
+        env=env,
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
