@@ -6,6 +6,7 @@ deliveries); etcd's and the load's own are not in it.
 
 import asyncio
 import itertools
+import sys
 import urllib.error
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _OTHERS: Final = "bench-others"
 _MAPS: Final = "bench-maps"
 _WATCHED: Final = "bench-watched"
 _CONNECTIONS: Final = 32
+_NOISY_CONNECTIONS: Final = 100
+_NOISE_SECONDS: Final = 1.0  # until it is as loud as it gets
 _GROUP_SECONDS: Final = 300.0  # a server that stops answering ends the run
 _TABLE: Final = "application/json;as=Table;v=v1;g=meta.k8s.io"
 _MERGE: Final = "application/merge-patch+json"
@@ -67,6 +70,7 @@ class Benchmark:
             "patch": self._patch,
             "create-configmap": self._create_config_map,
             "watch": self._watch,
+            "noise": self._noise,
         }
         for name, group in groups.items():
             if wanted(name):
@@ -191,6 +195,25 @@ class Benchmark:
                 connection.close()
         deliveries = scale.changes * scale.watchers
         self._report.row(Row("watch, per delivery", deliveries / load.seconds, 0.0, 0.0, cost / deliveries * 1e6))
+
+    async def _noise(self) -> None:
+        """What a client feels of another one that asks for all it can get."""
+        address, other, number = self._target.address, self._target.other, self._scale.own // 4
+        if other is None:
+            return
+        alone = Row.of("alone", await client.run(address, self._maps(_MAPS, number, "alone"), 1), 0.0)
+        path = f"/api/v1/namespaces/{_OTHERS}/configmaps"
+        words = ("-m", "bench.noise", other.url, other.token, str(other.ca), path, str(_NOISY_CONNECTIONS))
+        noise = await asyncio.create_subprocess_exec(sys.executable, *words)
+        try:
+            await asyncio.sleep(_NOISE_SECONDS)
+            beside = Row.of("beside", await client.run(address, self._maps(_MAPS, number, "quiet"), 1), 0.0)
+        finally:
+            noise.terminate()
+            await noise.wait()
+        self._report.figure("p50 of a create, one client alone", alone.p50, "ms")
+        self._report.figure("p50 of a create beside a noisy client", beside.p50, "ms")
+        self._report.figure("times slower beside a noisy client, p50", beside.p50 / alone.p50, "")
 
     # how
 

@@ -26,6 +26,7 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _READY_SECONDS: Final = 60.0
 _ADMIN: Final = "bench-admin-token"
 _USER: Final = "bench-user-token"
+_OTHER_USER: Final = "bench-other-token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Target:
     address: Address
     pids: tuple[int, ...] = ()
     start_seconds: float | None = None  # from the process's start to /readyz, where we started it
+    other: Address | None = None  # another user of the same server, where we know one
 
     def cpu(self) -> float:
         """CPU seconds its processes have used so far, in user and kernel mode."""
@@ -75,7 +77,7 @@ def skiff(folder: Path) -> Iterator[Target]:
             seconds = time.monotonic() - started
             _bind(admin)
             address = Address(admin.url, _USER, admin.ca)
-            yield Target(address, (pid,), seconds)
+            yield Target(address, (pid,), seconds, Address(admin.url, _OTHER_USER, admin.ca))
 
 
 def _compile() -> None:
@@ -113,7 +115,8 @@ def _write_files(folder: Path) -> Path:
     key = tls.create_ca("service accounts").key
     (pki / "sa.key").write_bytes(tls.private_pem(key))
     (pki / "sa.pub").write_bytes(tls.public_pem(key))
-    (folder / "tokens.csv").write_text(f'{_ADMIN},admin,1,"system:masters"\n{_USER},bench,2,"benchmarks"\n')
+    tokens = (f"{_ADMIN},admin,1,system:masters", f"{_USER},bench,2,benchmarks", f"{_OTHER_USER},noise,3,benchmarks")
+    (folder / "tokens.csv").write_text("\n".join(tokens) + "\n")
     return pki
 
 

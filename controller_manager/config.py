@@ -96,11 +96,7 @@ _NO_EFFECT: Final = """
     authentication-kubeconfig authentication-skip-lookup authentication-token-webhook-cache-ttl
     authentication-tolerate-lookup-failure authorization-always-allow-paths authorization-kubeconfig
     authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl cidr-allocator-type
-    client-ca-file cloud-config cloud-provider cluster-signing-kube-apiserver-client-cert-file
-    cluster-signing-kube-apiserver-client-key-file cluster-signing-kubelet-client-cert-file
-    cluster-signing-kubelet-client-key-file cluster-signing-kubelet-serving-cert-file
-    cluster-signing-kubelet-serving-key-file cluster-signing-legacy-unknown-cert-file
-    cluster-signing-legacy-unknown-key-file concurrent-cron-job-syncs concurrent-daemonset-syncs
+    client-ca-file cloud-config cloud-provider concurrent-cron-job-syncs concurrent-daemonset-syncs
     concurrent-ephemeralvolume-syncs concurrent-horizontal-pod-autoscaler-syncs concurrent-job-syncs
     concurrent-rc-syncs concurrent-service-syncs concurrent-statefulset-syncs
     concurrent-ttl-after-finished-syncs concurrent-validating-admission-policy-status-syncs configure-cloud-routes

@@ -25,6 +25,7 @@ from controller_manager.node_health import EvictionRates
 from controller_manager.node_ipam import CIDRPool, NodeIPAMController
 from controller_manager.node_lifecycle import NodeLifecycleController, Periods
 from controller_manager.pod_gc import Limits, PodGC
+from controller_manager.policy_status import PolicyStatusController
 from controller_manager.pv_protection import PVProtectionController
 from controller_manager.pvc_protection import PVCProtectionController
 from controller_manager.replicaset import ReplicaSetController
@@ -267,6 +268,11 @@ def _token_cleaner(context: Context) -> Work:
     return context.running(TokenCleaner(context.client_for("token-cleaner"), context.informers), 1)
 
 
+def _policy_status(context: Context) -> Work:
+    client = context.client_for("validatingadmissionpolicy-status-controller")
+    return context.running(PolicyStatusController(client, context.informers), 1)
+
+
 CONTROLLERS: Final = (
     Entry("serviceaccount-token-controller", "serviceaccount-token", _tokens),
     Entry("endpoints-controller", "endpoint", _endpoints),
@@ -287,6 +293,7 @@ CONTROLLERS: Final = (
     Entry("taint-eviction-controller", "taint-eviction-controller", _taint_eviction),
     Entry("persistentvolumeclaim-protection-controller", "pvc-protection", _pvc_protection),
     Entry("persistentvolume-protection-controller", "pv-protection", _pv_protection),
+    Entry("validatingadmissionpolicy-status-controller", "validatingadmissionpolicy-status-controller", _policy_status),
     Entry("bootstrap-signer-controller", "bootstrapsigner", _bootstrap_signer, usual=False),
     Entry("token-cleaner-controller", "tokencleaner", _token_cleaner, usual=False),
     Entry("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", _root_ca),
@@ -305,6 +312,7 @@ ACCOUNTS: Final = (
     "pvc-protection-controller",
     "pv-protection-controller",
     "bootstrap-signer",
+    "validatingadmissionpolicy-status-controller",
     "token-cleaner",
     "service-account-controller",
     "root-ca-cert-publisher",
@@ -325,7 +333,7 @@ _NOT_YET: Final = """
     ephemeral-volume-controller ephemeral-volume
     storageversion-garbage-collector-controller storage-version-gc resourceclaim-controller
     legacy-serviceaccount-token-cleaner-controller legacy-service-account-token-cleaner
-    validatingadmissionpolicy-status-controller taint-eviction-controller service-cidr-controller
+    taint-eviction-controller service-cidr-controller
     storage-version-migrator-controller selinux-warning-controller device-taint-eviction-controller
     kube-apiserver-serving-clustertrustbundle-publisher-controller volumeattributesclass-protection-controller
     podcertificaterequest-cleaner-controller

@@ -8,10 +8,11 @@ full or the level has none. A flow has a hand of queues, chosen by its name, and
 fills its hand leaves most queues to others, whoever they are (upstream: KEP-1040, shuffle sharding).
 
 Seats alone are not fair here. All requests run on one thread: with two hundred of one client under way, the request of
-another one is worked on only after a step of each of them. So at each turn of the event loop only PACE requests begin,
+another one is worked on only after a step of each of them. So at each turn of the event loop only a few requests begin,
 whatever seats are free; the others wait in the same queues. A request that arrives then has at most the few in front
 of it that began in the turns before, and those that wait for etcd or a webhook cost it nothing. When little is going
-on every request begins at once, for no price but a counter.
+on every request begins at once, for no price but a counter. Where all requests of the last second were one client's
+there is nobody to be fair to, and many begin together: they share their messages to etcd, which costs less.
 
 Who begins is decided twice by virtual time (start-time fair queueing): between levels in proportion to their seats,
 between the queues of a level equally. A queue that was empty joins at the present time: it can neither save up turns
@@ -31,7 +32,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-PACE: Final = 2  # requests that begin in one turn of the loop
+PACE: Final = 2  # requests that begin in one turn of the loop where several clients are there
+PACE_ALONE: Final = 32  # the same of one client
+_COMPANY_SECONDS: Final = 1.0  # for how long a client that asked counts as one that is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,9 @@ class Dispatcher:
         self.levels: dict[str, Level] = {}
         self._begun = 0  # in this turn of the loop
         self._ticking = False
+        self._pace = PACE_ALONE
+        self._last_client = ""
+        self._alone_from = 0.0  # when there will have been one client only
 
     def configure(self, limits: Iterable[Limits]) -> None:
         """Take over what the levels should be; those that are gone end what they have begun."""
@@ -164,11 +170,13 @@ class Dispatcher:
             else:
                 self.levels[name] = Level(one)
 
-    def enter_at_once(self, level: Level) -> bool:
-        """Begin a request now, if nothing has to wait; to be ended with `leave`."""
+    def enter_at_once(self, level: Level, client: str) -> bool:
+        """Begin a client's request now, if nothing has to wait; to be ended with `leave`."""
         limits = level.limits
         if limits.queues:
-            if level.waiting or self._begun >= PACE or not self._has_seat(level):
+            if client != self._last_client:
+                self._meet(client)
+            if level.waiting or self._begun >= self._pace or not self._has_seat(level):
                 return False
             self._begun += 1
             if not self._ticking:
@@ -178,6 +186,13 @@ class Dispatcher:
         level.executing += 1
         level.dispatched += 1
         return True
+
+    def _meet(self, client: str) -> None:
+        """Another client than the last one: now there are several."""
+        if self._last_client:
+            self._pace = PACE
+            self._alone_from = asyncio.get_running_loop().time() + _COMPANY_SECONDS
+        self._last_client = client
 
     async def enter(self, level: Level, flow: str, seconds: float) -> None:
         """Wait for a turn at most so long; raises Refused. To be ended with `leave`."""
@@ -228,7 +243,9 @@ class Dispatcher:
     def _tick(self) -> None:
         """A new turn of the loop: the next requests begin."""
         self._begun, self._ticking = 0, False
-        while self._begun < PACE and (level := self._next_level()) is not None:
+        if self._pace == PACE and asyncio.get_running_loop().time() >= self._alone_from:
+            self._pace = PACE_ALONE
+        while self._begun < self._pace and (level := self._next_level()) is not None:
             waiting = level.next()
             if waiting.turn.done():
                 continue  # it has given up

@@ -46,7 +46,7 @@ class FairnessFilter:
         schema = self._classifier.schema_of(trip.user, trip.info)
         level = self._level_of(schema)
         trip.marks = self._marks.get(schema.name, [])
-        if not self.dispatcher.enter_at_once(level):
+        if not self.dispatcher.enter_at_once(level, trip.user.name):
             await self._enter(trip, schema, level)
         try:
             await self._app(scope, receive, send)

@@ -27,6 +27,11 @@ def environment(decide: Decide, service_account: Callable[[str, str], str]) -> E
     return Environment(_REQUEST, authorizer.functions(decide, service_account))
 
 
+def variables() -> Mapping[str, cel.Type]:
+    """What match conditions may use."""
+    return dict(_REQUEST)
+
+
 def policy_variables(*, params: bool) -> Mapping[str, cel.Type]:
     """What the expressions of a policy may use besides; `params` where the policy has a paramKind."""
     more = {"namespaceObject": Type.DYN}

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from apiserver.fairness.queues import PACE, Dispatcher, Level, Limits, Refused
+from apiserver.fairness.queues import PACE, PACE_ALONE, Dispatcher, Level, Limits, Refused
 
 WIDE = Limits("wide", seats=100, queues=64, hand=6, length=50)
 NARROW = Limits("narrow", seats=1, queues=8, hand=2, length=3)
@@ -39,7 +39,7 @@ class Crowd:
 
     async def _run(self, level: Level, flow: str, seconds: float) -> None:
         try:
-            if not self.dispatcher.enter_at_once(level):
+            if not self.dispatcher.enter_at_once(level, flow):
                 await self.dispatcher.enter(level, flow, seconds)
         except Refused as problem:
             self.refused.append(str(problem))
@@ -51,39 +51,48 @@ class Crowd:
 async def test_an_idle_server_keeps_nobody_waiting() -> None:
     dispatcher = _dispatcher(WIDE)
     level = dispatcher.levels["wide"]
-    assert dispatcher.enter_at_once(level)
+    assert dispatcher.enter_at_once(level, "a")
     dispatcher.leave(level)
     await _spin(2)
-    assert dispatcher.enter_at_once(level)
+    assert dispatcher.enter_at_once(level, "a")
 
 
 async def test_only_a_few_begin_in_a_turn_of_the_loop() -> None:
     dispatcher = _dispatcher(WIDE)
     level = dispatcher.levels["wide"]
-    assert [dispatcher.enter_at_once(level) for _ in range(PACE + 1)] == [True] * PACE + [False]
+    begun = [dispatcher.enter_at_once(level, f"client {number}") for number in range(PACE + 1)]
+    assert begun == [True] * PACE + [False]
     await _spin(2)
-    assert dispatcher.enter_at_once(level)
+    assert dispatcher.enter_at_once(level, "a")
+
+
+async def test_a_client_that_is_alone_may_begin_many_at_once() -> None:
+    dispatcher = _dispatcher(WIDE)
+    level = dispatcher.levels["wide"]
+    assert [dispatcher.enter_at_once(level, "a") for _ in range(PACE_ALONE + 1)] == [True] * PACE_ALONE + [False]
 
 
 async def test_a_quiet_client_comes_before_what_a_noisy_one_has_waiting() -> None:
     dispatcher = _dispatcher(WIDE)
     level, crowd = dispatcher.levels["wide"], Crowd(dispatcher)
-    for _ in range(200):
+    for _ in range(250):
         crowd.come(level, "noisy")
-    await _spin(5)
+    await crowd.come(level, "quiet")  # from now on the noisy one is not alone
+    await _spin(2)
+    assert level.waiting > 100
     before = len(crowd.begun)
     quiet = crowd.come(level, "quiet")
     await quiet
     # at most one round of the noisy client's hand of queues, and those that begin in the same turns
     assert len(crowd.begun) - before <= WIDE.hand + 4 * PACE
     await asyncio.gather(*crowd.tasks)
-    assert Counter(crowd.begun) == {"noisy": 200, "quiet": 1}
+    assert Counter(crowd.begun) == {"noisy": 250, "quiet": 2}
 
 
 async def test_seats_bound_what_is_under_way() -> None:
     dispatcher = _dispatcher(NARROW)
     level = dispatcher.levels["narrow"]
-    assert dispatcher.enter_at_once(level)
+    assert dispatcher.enter_at_once(level, "a")
     crowd = Crowd(dispatcher)
     crowd.come(level, "a")
     await _spin(5)
@@ -96,7 +105,7 @@ async def test_seats_bound_what_is_under_way() -> None:
 async def test_a_full_queue_refuses() -> None:
     dispatcher = _dispatcher(NARROW)
     level = dispatcher.levels["narrow"]
-    assert dispatcher.enter_at_once(level)
+    assert dispatcher.enter_at_once(level, "a")
     crowd = Crowd(dispatcher)
     for _ in range(NARROW.hand * NARROW.length + 2):
         crowd.come(level, "a")
@@ -109,7 +118,7 @@ async def test_a_full_queue_refuses() -> None:
 async def test_a_level_without_queues_refuses_what_finds_no_seat() -> None:
     dispatcher = _dispatcher(Limits("reject", seats=2))
     level = dispatcher.levels["reject"]
-    assert [dispatcher.enter_at_once(level) for _ in range(3)] == [True, True, False]
+    assert [dispatcher.enter_at_once(level, "a") for _ in range(3)] == [True, True, False]
     with pytest.raises(Refused, match="concurrency-limit"):
         await dispatcher.enter(level, "a", 1.0)
 
@@ -117,7 +126,7 @@ async def test_a_level_without_queues_refuses_what_finds_no_seat() -> None:
 async def test_who_waits_too_long_is_refused() -> None:
     dispatcher = _dispatcher(NARROW)
     level = dispatcher.levels["narrow"]
-    assert dispatcher.enter_at_once(level)
+    assert dispatcher.enter_at_once(level, "a")
     crowd = Crowd(dispatcher)
     await crowd.come(level, "a", seconds=0.0)
     assert (crowd.refused, level.waiting) == (["time-out"], 0)
@@ -126,7 +135,7 @@ async def test_who_waits_too_long_is_refused() -> None:
 async def test_a_client_that_goes_leaves_no_trace() -> None:
     dispatcher = _dispatcher(NARROW)
     level = dispatcher.levels["narrow"]
-    assert dispatcher.enter_at_once(level)
+    assert dispatcher.enter_at_once(level, "a")
     crowd = Crowd(dispatcher)
     task = crowd.come(level, "a")
     await _spin(2)
@@ -141,7 +150,7 @@ async def test_a_client_that_goes_leaves_no_trace() -> None:
 async def test_a_client_that_goes_as_its_turn_comes_gives_its_seat_back() -> None:
     dispatcher = _dispatcher(NARROW)
     level = dispatcher.levels["narrow"]
-    assert dispatcher.enter_at_once(level)
+    assert dispatcher.enter_at_once(level, "a")
     task = Crowd(dispatcher).come(level, "a")
     await _spin(2)
     dispatcher.leave(level)
@@ -159,13 +168,13 @@ async def test_idle_levels_lend_what_they_may() -> None:
     level = dispatcher.levels["poor"]
     entered = 0
     for _ in range(6):
-        entered += dispatcher.enter_at_once(level)
+        entered += dispatcher.enter_at_once(level, "a")
         await _spin(2)
     assert entered == 3
     dispatcher.configure([Limits("poor", seats=1, queues=8, borrowing=1), rich])
     dispatcher.leave(level)
     await _spin(2)
-    assert not dispatcher.enter_at_once(level)
+    assert not dispatcher.enter_at_once(level, "a")
 
 
 async def test_levels_take_turns_by_their_shares() -> None:
@@ -184,13 +193,13 @@ async def test_levels_take_turns_by_their_shares() -> None:
 
 async def test_exempt_requests_wait_for_nothing() -> None:
     dispatcher = _dispatcher(Limits("exempt", exempt=True))
-    assert all(dispatcher.enter_at_once(dispatcher.levels["exempt"]) for _ in range(1000))
+    assert all(dispatcher.enter_at_once(dispatcher.levels["exempt"], "a") for _ in range(1000))
 
 
 async def test_a_level_that_is_gone_ends_what_it_has() -> None:
     dispatcher = _dispatcher(NARROW, WIDE)
     level = dispatcher.levels["narrow"]
-    assert dispatcher.enter_at_once(level)
+    assert dispatcher.enter_at_once(level, "a")
     crowd = Crowd(dispatcher)
     crowd.come(level, "a")
     await _spin(3)
