@@ -24,6 +24,7 @@ Refused: a pandas or structured array for the columns (slower to grow, no gain f
 last one into a hole (every count by row would have to move too).
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, TypeVar
@@ -36,6 +37,7 @@ from machinery.api.codec import Json
 from machinery.api.names import ObjectKey
 from machinery.api.selectors import LabelSelector
 from scheduler.pods import ANY_ADDRESS, HostPort, Pod
+from scheduler.terms import Term
 
 Mask: TypeAlias = NDArray[np.bool_]
 Vector: TypeAlias = NDArray[np.float64]
@@ -49,6 +51,8 @@ _Key = TypeVar("_Key")
 #: seconds a bound pod may stay unconfirmed
 ASSUMED_FOR: Final = 15 * 60.0
 _FIRST_ROWS: Final = 16
+_MOST_COUNTS: Final = 32  # of a namespace; each costs a look at every pod that comes or goes there
+_BY_LABELS: Final = "*"  # stands for the namespace of terms that choose theirs by labels
 
 
 class Interner:
@@ -100,12 +104,27 @@ class LabelColumn:
         return answer
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """How many pods match all of these? Whoever asks once will ask again."""
+
+    selectors: tuple[LabelSelector, ...]
+    leaving: bool
+
+    def is_about(self, labels: Mapping[str, str]) -> bool:
+        """Whether such a pod counts."""
+        return all(selector.matches(labels) for selector in self.selectors)
+
+
 @dataclass(slots=True)
 class _Alike:
     """Pods with the same namespace and labels: how many of them are on which row."""
 
     labels: Mapping[str, str]
     rows: dict[int, int] = field(default_factory=dict)
+
+
+_NOTHING: Final[Mapping[_Question, Amounts]] = {}
 
 
 class NodeTable:
@@ -129,6 +148,9 @@ class NodeTable:
         self._taint_numbers: dict[Taints, int] = {(): 0}
         self.taint_sets: list[Taints] = [()]
         self._alike: dict[str, dict[LabelSet, _Alike]] = {}
+        self._leaving: dict[str, dict[LabelSet, _Alike]] = {}  # the same of pods that are being deleted
+        self._counts: dict[str, OrderedDict[_Question, Amounts]] = {}
+        self._terms: dict[str, dict[Term, dict[int, int]]] = {}
         self._ports: dict[tuple[str, int], dict[tuple[str, int], int]] = {}
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -203,13 +225,38 @@ class NodeTable:
         ids, values = self._labels[key]
         return LabelColumn(ids[: self.size], values)
 
-    def count_pods(self, namespace: str, selector: LabelSelector) -> Amounts:
-        """For each row, how many pods of the namespace match the selector and are not being deleted."""
-        counts = np.zeros(self.size, dtype=np.int64)
-        for alike in self._alike.get(namespace, {}).values():
-            if selector.matches(alike.labels):
-                rows = np.fromiter(alike.rows, dtype=np.intp, count=len(alike.rows))
-                counts[rows] += np.fromiter(alike.rows.values(), dtype=np.int64, count=len(rows))
+    def count_pods(self, namespace: str, *selectors: LabelSelector, leaving: bool = False) -> Amounts:
+        """For each row, how many pods of the namespace match all the selectors; those being deleted if `leaving`.
+
+        To read only: the answer is kept up to date for the next who asks the same.
+        """
+        known = self._counts.setdefault(namespace, OrderedDict())
+        question = _Question(selectors, leaving)
+        counts = known.get(question)
+        if counts is None:
+            counts = known[question] = self._counted(namespace, question)
+            if len(known) > _MOST_COUNTS:
+                known.popitem(last=False)
+        else:
+            known.move_to_end(question)
+        return counts[: self.size]
+
+    def namespaces(self) -> Iterable[str]:
+        """Those that pods were seen in."""
+        return self._alike.keys() | self._leaving.keys()
+
+    def terms_about(self, namespace: str) -> Iterator[tuple[Term, Mapping[int, int]]]:
+        """Affinity terms of placed pods that may be about pods of a namespace, and how many have them on which row."""
+        for bucket in (namespace, _BY_LABELS):
+            yield from self._terms.get(bucket, {}).items()
+
+    def _counted(self, namespace: str, question: "_Question") -> Amounts:
+        counts = np.zeros(len(self._live), dtype=np.int64)
+        for pool in (self._alike, self._leaving) if question.leaving else (self._alike,):
+            for alike in pool.get(namespace, {}).values():
+                if question.is_about(alike.labels):
+                    rows = np.fromiter(alike.rows, dtype=np.intp, count=len(alike.rows))
+                    counts[rows] += np.fromiter(alike.rows.values(), dtype=np.int64, count=len(rows))
         return counts
 
     def port_conflicts(self, wanted: Iterable[HostPort]) -> Mask:
@@ -277,11 +324,18 @@ class NodeTable:
         self._scored[1, row] += sign * pod.scored[1]
         for port in pod.host_ports:
             _count(self._ports.setdefault((port.protocol, port.port), {}), (port.address, row), sign)
-        if not pod.is_terminating:
-            self._count_alike(row, pod, sign)
+        self._count_alike(self._leaving if pod.is_terminating else self._alike, row, pod, sign)
+        for question, counts in self._counts.get(pod.key.namespace, _NOTHING).items():
+            if (question.leaving or not pod.is_terminating) and question.is_about(pod.labels):
+                counts[row] += sign
+        for term in pod.terms:
+            for bucket in term.namespaces if term.namespace_selector is None else (_BY_LABELS,):
+                _count(self._terms.setdefault(bucket, {}).setdefault(term, {}), row, sign)
+                if not self._terms[bucket][term]:
+                    del self._terms[bucket][term]
 
-    def _count_alike(self, row: int, pod: Pod, sign: int) -> None:
-        by_labels = self._alike.setdefault(pod.key.namespace, {})
+    def _count_alike(self, pool: dict[str, dict[LabelSet, _Alike]], row: int, pod: Pod, sign: int) -> None:
+        by_labels = pool.setdefault(pod.key.namespace, {})
         labels = frozenset(pod.labels.items())
         alike = by_labels.setdefault(labels, _Alike(pod.labels))
         _count(alike.rows, row, sign)
@@ -315,6 +369,9 @@ class NodeTable:
         self._requested = _doubled(self._requested)
         self._scored = _doubled(self._scored)
         self._labels = {key: (_doubled(ids), values) for key, (ids, values) in self._labels.items()}
+        for known in self._counts.values():
+            for question, counts in known.items():
+                known[question] = _doubled(counts)
 
     def _release_if_empty(self, row: int) -> None:
         if self._live[row] or self._pods[row]:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from machinery.api import meta, pods
 from machinery.api.codec import Json
 from machinery.api.names import ObjectKey
+from scheduler.terms import Term, terms_of
 
 #: what a container without requests counts as when nodes are scored (upstream: util/pod_resources.go)
 DEFAULT_MILLI_CPU: Final = 100
@@ -36,6 +37,7 @@ class Pod:
     node_name: str
     host_ports: tuple[HostPort, ...]
     is_terminating: bool
+    terms: tuple[Term, ...] = ()
 
     @property
     def spec(self) -> Json:
@@ -73,6 +75,7 @@ def pod_of(obj: Json) -> Pod:
         node_name=pods.node_of(obj),
         host_ports=_host_ports(obj),
         is_terminating=meta.is_being_deleted(obj),
+        terms=terms_of(obj),
     )
 
 

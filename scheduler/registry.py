@@ -6,6 +6,7 @@ from typing import Any, Final
 from scheduler.framework import Handle, Plugin
 from scheduler.plugins.default_binder import DefaultBinder
 from scheduler.plugins.default_preemption import DefaultPreemption
+from scheduler.plugins.inter_pod_affinity import InterPodAffinity
 from scheduler.plugins.node_affinity import NodeAffinity
 from scheduler.plugins.node_name import NodeName
 from scheduler.plugins.node_ports import NodePorts
@@ -30,6 +31,7 @@ PLUGINS: Final[Mapping[str, Factory]] = {
     NodePorts.name: lambda handle, args: NodePorts(),
     NodeResourcesFit.name: lambda handle, args: NodeResourcesFit(args),
     PodTopologySpread.name: PodTopologySpread,
+    InterPodAffinity.name: InterPodAffinity,
     DefaultPreemption.name: lambda handle, args: DefaultPreemption(),
     NodeResourcesBalancedAllocation.name: lambda handle, args: NodeResourcesBalancedAllocation(args),
     DefaultBinder.name: lambda handle, args: DefaultBinder(handle.client),
@@ -46,6 +48,7 @@ DEFAULTS: Final[Mapping[str, int]] = {
     "NodePorts": 1,
     "NodeResourcesFit": 1,
     "PodTopologySpread": 2,
+    "InterPodAffinity": 2,
     "DefaultPreemption": 1,
     "NodeResourcesBalancedAllocation": 1,
     "DefaultBinder": 1,
@@ -58,7 +61,6 @@ NOT_YET: Final = frozenset(
         "NodeVolumeLimits",
         "VolumeBinding",
         "VolumeZone",
-        "InterPodAffinity",
         "DynamicResources",
         "ImageLocality",
         "GangScheduling",

@@ -29,12 +29,14 @@ def test_the_default_profile_has_upstreams_plugins_where_they_take_part() -> Non
         "NodePorts",
         "NodeResourcesFit",
         "PodTopologySpread",
+        "InterPodAffinity",
     ]
     assert runtime.plugins["score"] == [
         "TaintToleration",
         "NodeAffinity",
         "NodeResourcesFit",
         "PodTopologySpread",
+        "InterPodAffinity",
         "NodeResourcesBalancedAllocation",
     ]
     assert runtime.plugins["bind"] == ["DefaultBinder"]
@@ -53,12 +55,12 @@ def test_a_star_takes_all_and_a_weight_is_changed() -> None:
         {
             "plugins": {
                 "score": {"disabled": [{"name": "*"}], "enabled": [{"name": "NodeAffinity", "weight": 7}]},
-                "filter": {"enabled": [{"name": "InterPodAffinity"}]},
+                "filter": {"enabled": [{"name": "VolumeZone"}]},
             }
         }
     )
     assert points_of(profile, "score") == (("NodeAffinity", 7),)
-    assert "InterPodAffinity" not in dict(points_of(profile, "filter"))
+    assert "VolumeZone" not in dict(points_of(profile, "filter"))
 
 
 def test_an_unknown_plugin_is_an_error() -> None:
