@@ -57,9 +57,14 @@ class EtcdProcess:
             self._process = None
 
     def pause(self) -> None:
-        """Let it hang: connections stay, nothing answers."""
+        """Let it hang: connections stay, nothing answers. Returns when it has really stopped."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        stat = Path(f"/proc/{self._process.pid}/stat")
+        deadline = time.monotonic() + 10
+        while stat.read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < deadline, "etcd does not stop"
+            time.sleep(0.01)
 
     def resume(self) -> None:
         """End the pause."""
