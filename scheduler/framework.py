@@ -113,6 +113,14 @@ class Rejected:
     rows: Mask
 
 
+@dataclass(frozen=True, slots=True)
+class Nomination:
+    """A node that a pod will fit once these pods are gone (upstream: NominatingInfo)."""
+
+    node: str
+    victims: tuple[Pod, ...] = ()
+
+
 @dataclass(slots=True)
 class Diagnosis:
     """Why no node took the pod (upstream: framework.Diagnosis and FitError)."""
@@ -123,6 +131,8 @@ class Diagnosis:
     pre_filter_message: str = ""
     post_filter_message: str = ""
     plugins: set[str] = field(default_factory=set)
+    #: what a PostFilter plugin has found
+    nomination: Nomination | None = None
 
     def message(self) -> str:
         """One line, as upstream's FitError prints it."""
@@ -194,12 +204,24 @@ class FilterPlugin(Protocol):
         """One answer for each row."""
 
 
+class Filters(Protocol):
+    """A profile's filters, for trials."""
+
+    def fits(self, pod: Pod, nodes: NodeTable, row: int) -> bool:
+        """Whether the pod fits a row of the table as it is now."""
+
+    def only_resources_matter(self, state: CycleState, pod: Pod) -> bool:
+        """Whether of all filters only NodeResourcesFit looks at a node's pods for this one."""
+
+
 @runtime_checkable
 class PostFilterPlugin(Protocol):
     """Is asked when no node fits."""
 
-    def post_filter(self, state: CycleState, pod: Pod, nodes: NodeTable, diagnosis: Diagnosis) -> Status:
-        """A rejection whose message is added to the pod's own."""
+    def post_filter(
+        self, state: CycleState, pod: Pod, nodes: NodeTable, diagnosis: Diagnosis, filters: Filters
+    ) -> Status:
+        """OK with a nomination in the diagnosis; else a rejection whose message is added to the pod's own."""
 
 
 @runtime_checkable

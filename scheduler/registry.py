@@ -32,7 +32,7 @@ PLUGINS: Final[Mapping[str, Factory]] = {
     NodeResourcesFit.name: lambda handle, args: NodeResourcesFit(args),
     PodTopologySpread.name: PodTopologySpread,
     InterPodAffinity.name: InterPodAffinity,
-    DefaultPreemption.name: lambda handle, args: DefaultPreemption(),
+    DefaultPreemption.name: DefaultPreemption,
     NodeResourcesBalancedAllocation.name: lambda handle, args: NodeResourcesBalancedAllocation(args),
     DefaultBinder.name: lambda handle, args: DefaultBinder(handle.client),
 }

@@ -52,6 +52,14 @@ POINTS: Final[Mapping[str, type[Any]]] = {
 }
 
 
+#: pods with the nodes that they are nominated to
+Nominated = Sequence[tuple[Pod, str]]
+#: filters that do not look at the pods of a node, and the one whose answer a trial knows by sums
+_BLIND_TO_PODS: Final = frozenset(
+    ("NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodeResourcesFit")
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Enabled:
     """A plugin at one extension point; the weight matters for scores."""
@@ -125,11 +133,19 @@ class Runtime:
 
     # -- choosing a node ----------------------------------------------------------------------------------------------
 
-    def choose(self, state: CycleState, pod: Pod, nodes: NodeTable) -> str:
-        """The name of the best node; raises NoFit. Ties are broken by chance."""
+    def choose(self, state: CycleState, pod: Pod, nodes: NodeTable, nominated: Nominated = ()) -> str:
+        """The name of the best node; raises NoFit. Ties are broken by chance.
+
+        Pods that are nominated to nodes and not less important count as if they were there; a node must do without
+        them, too, for they may never come (upstream: RunFilterPluginsWithNominatedPods).
+        """
         diagnosis = Diagnosis(total=nodes.count)
-        fits = self.find_fits(state, pod, nodes, diagnosis)
-        rows = np.flatnonzero(fits)
+        others = [(other, node) for other, node in nominated if other.key != pod.key and other.priority >= pod.priority]
+        fits = self._with_others(pod, nodes, diagnosis, others) if others else None
+        alone = self.find_fits(state, pod, nodes, diagnosis if fits is None else Diagnosis(total=nodes.count))
+        fits = alone if fits is None else fits & alone
+        own = nodes.named((pod.obj.get("status") or {}).get("nominatedNodeName") or "") & fits
+        rows = np.flatnonzero(own if own.any() else fits)
         if not len(rows):
             self._post_filter(state, pod, nodes, diagnosis)
             raise NoFit(diagnosis)
@@ -138,6 +154,16 @@ class Runtime:
             rows = rows[scores == scores.max()]
         row = int(rows[self._random.integers(len(rows))])
         return nodes.names[row]
+
+    def _with_others(self, pod: Pod, nodes: NodeTable, diagnosis: Diagnosis, others: Sequence[tuple[Pod, str]]) -> Mask:
+        added = [(other, node) for other, node in others if nodes.has(node)]
+        for other, node in added:
+            nodes.add_pod(other, node)
+        try:
+            return self.find_fits(CycleState(), pod, nodes, diagnosis)
+        finally:
+            for other, node in added:
+                nodes.remove_pod(other, node)
 
     def find_fits(self, state: CycleState, pod: Pod, nodes: NodeTable, diagnosis: Diagnosis) -> Mask:
         """The nodes that every filter lets pass; fills the diagnosis in with each node's first rejection."""
@@ -187,8 +213,22 @@ class Runtime:
     def _post_filter(self, state: CycleState, pod: Pod, nodes: NodeTable, diagnosis: Diagnosis) -> None:
         if not diagnosis.total:
             return
-        messages = [plugin.post_filter(state, pod, nodes, diagnosis).message for plugin in self._post_filters]
-        diagnosis.post_filter_message = ", ".join(message for message in messages if message)
+        messages = []
+        for plugin in self._post_filters:
+            status = plugin.post_filter(state, pod, nodes, diagnosis, self)
+            if status.message:
+                messages.append(status.message)
+            if status.code is Code.SUCCESS:
+                break
+        diagnosis.post_filter_message = ", ".join(messages)
+
+    def fits(self, pod: Pod, nodes: NodeTable, row: int) -> bool:
+        """Whether the pod fits a row of the table as it is now."""
+        return bool(self.find_fits(CycleState(), pod, nodes, Diagnosis(total=nodes.count))[row])
+
+    def only_resources_matter(self, state: CycleState, pod: Pod) -> bool:
+        """Whether of all filters only NodeResourcesFit looks at a node's pods for this one."""
+        return all(name in _BLIND_TO_PODS or name in state.skip_filter for name, _ in self._filters)
 
     # -- the chosen node ----------------------------------------------------------------------------------------------
 

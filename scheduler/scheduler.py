@@ -14,7 +14,9 @@ from machinery.client.events import EventRecorder
 from machinery.client.rest import STRATEGIC_PATCH, ConnectionProblem
 from scheduler import metrics
 from scheduler.cache import Cache
-from scheduler.framework import Action, ClusterEvent, Code, CycleState, Handle, Resource, Status
+from scheduler.eviction import Evictor
+from scheduler.framework import Action, ClusterEvent, Code, CycleState, Handle, Nomination, Resource, Status
+from scheduler.nominations import Nominations
 from scheduler.pods import Pod, pod_of
 from scheduler.queue import Place, Policy, QueuedPod, SchedulingQueue
 from scheduler.runtime import NoFit, Runtime
@@ -51,6 +53,8 @@ class Scheduler:
         self.queue = SchedulingQueue(policy, clock)
         for place, name in _QUEUES.items():
             metrics.watch_pending(name, partial(self.queue.count, place))
+        self.nominations = Nominations()
+        self._evictor = Evictor(handle.client, recorder, clock)
         self._binding_slots = asyncio.Semaphore(_BINDINGS_AT_ONCE)
         informers.watch(kinds.NODES, on_change=self._on_node)
         informers.watch(kinds.PODS, on_change=self._on_pod)
@@ -96,6 +100,7 @@ class Scheduler:
         obj = new or old or {}
         key = meta.key_of(obj)
         self.queue.delete(key)
+        self.nominations.remove(key)
         if pods.node_of(obj) or self.cache.is_assumed(key):
             self.cache.remove_pod(key)
             self.queue.happened(ClusterEvent(Resource.ASSIGNED_POD, Action.DELETE, old or new, None))
@@ -104,6 +109,7 @@ class Scheduler:
         pod = pod_of(new)
         self.cache.set_pod(pod)
         self.queue.delete(pod.key)
+        self.nominations.remove(pod.key)
         was_placed = old is not None and pods.node_of(old)
         if old is None or not was_placed or _pod_matters(old, new):
             action = Action.UPDATE if was_placed else Action.ADD
@@ -115,6 +121,10 @@ class Scheduler:
             return
         if self.cache.is_assumed(pod.key) and self.queue.place_of(pod.key) is None:
             return  # bound, and the informer has not heard of it yet
+        if node := (new.get("status") or {}).get("nominatedNodeName"):
+            self.nominations.add(pod, node)
+        else:
+            self.nominations.remove(pod.key)
         self.queue.update(pod)
 
     # -- the queue's questions ----------------------------------------------------------------------------------------
@@ -151,20 +161,35 @@ class Scheduler:
         runtime = self._profiles[pod.scheduler_name]
         started = time.perf_counter()
         try:
-            node = runtime.choose(state, pod, self.cache.nodes)
+            node = runtime.choose(state, pod, self.cache.nodes, self.nominations.all())
         except NoFit as problem:
             metrics.observe("unschedulable", pod.scheduler_name, time.perf_counter() - started)
             rejected_by = frozenset(problem.diagnosis.plugins) or _ANYTHING_MAY_HELP
-            self._failed(group, entry, _Failure("Unschedulable", str(problem), rejected_by))
+            nomination = problem.diagnosis.nomination
+            self._nominate(group, pod, nomination)
+            target = nomination.node if nomination else ""
+            self._failed(group, entry, _Failure("Unschedulable", str(problem), rejected_by, target))
             return
         metrics.observe("scheduled", pod.scheduler_name, time.perf_counter() - started)
         self.cache.assume(pod, node)
+        self.nominations.remove(pod.key)
         for status in (runtime.reserve(state, pod, node), runtime.permit(state, pod, node)):
             if status.code is not Code.SUCCESS:
                 self._give_back(runtime, state, pod, node)
                 self._failed(group, entry, _failure(status))
                 return
         group.create_task(self._bind(group, entry, state, node), name=f"bind {pod.key}")
+
+    def _nominate(self, group: asyncio.TaskGroup, pod: Pod, nomination: Nomination | None) -> None:
+        """Keep the room for the pod that its victims are about to leave."""
+        if nomination is None:
+            self.nominations.remove(pod.key)
+            return
+        outranked = self.nominations.less_important_on(nomination.node, pod.priority)
+        for other in outranked:
+            self.nominations.remove(other.key)
+        self.nominations.add(pod, nomination.node)
+        group.create_task(self._evictor.make_room(pod, nomination, outranked), name=f"preempt for {pod.key}")
 
     async def _bind(self, group: asyncio.TaskGroup, entry: QueuedPod, state: CycleState, node: str) -> None:
         pod = entry.pod
@@ -205,12 +230,17 @@ class Scheduler:
         generation = meta.metadata_of(pod.obj).get("generation")
         if generation:
             condition["observedGeneration"] = generation
-        old = meta.find_condition((pod.obj.get("status") or {}).get("conditions"), "PodScheduled")
-        if old is not None and all(old.get(field) == value for field, value in condition.items()):
+        status = pod.obj.get("status") or {}
+        old = meta.find_condition(status.get("conditions"), "PodScheduled")
+        same_node = (status.get("nominatedNodeName") or "") == failure.nominated
+        if same_node and old is not None and all(old.get(field) == value for field, value in condition.items()):
             return
         if old is None or old.get("status") != "False":
             condition["lastTransitionTime"] = times.rfc3339(self._clock.now())
-        patch = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
+        changed: Json = {"conditions": [condition]}
+        if not same_node:
+            changed["nominatedNodeName"] = failure.nominated or None
+        patch = {"metadata": {"uid": pod.uid}, "status": changed}
         try:
             await self._client.patch(
                 kinds.PODS, pod.key.name, pod.key.namespace, patch, content_type=STRATEGIC_PATCH, subresource="status"
@@ -235,6 +265,7 @@ class _Failure:
     reason: str
     message: str
     rejected_by: frozenset[str] = frozenset()
+    nominated: str = ""
 
 
 def _failure(status: Status) -> _Failure:

@@ -233,3 +233,51 @@ def test_a_second_profile_places_pods_that_ask_for_it(
             cluster.pod(f"p{number}", schedulerName="packed")
             eventually("placed", partial(cluster.node_of, f"p{number}"))
     assert len({cluster.node_of(f"p{number}") for number in range(4)}) == 1
+
+
+@pytest.mark.usefixtures("running")
+def test_an_important_pod_takes_the_place_of_the_least_important_one(cluster: Cluster) -> None:
+    classes = "/apis/scheduling.k8s.io/v1/priorityclasses"
+    for name, value in (("low", 10), ("high", 1000)):
+        cluster.client.post(classes, json={"metadata": {"name": name}, "value": value})
+    cluster.node("n1", cpu="1")
+    cluster.node("n2", cpu="1")
+    cluster.pod("mid", cpu="800m", priorityClassName="high", nodeName="n1")
+    cluster.pod("low", cpu="800m", priorityClassName="low", nodeName="n2")
+    cluster.client.post(classes, json={"metadata": {"name": "urgent"}, "value": 2000})
+    cluster.pod("urgent", cpu="700m", priorityClassName="urgent")
+    eventually("the victim goes", lambda: cluster.get(f"{PODS}/low")["metadata"].get("deletionTimestamp"))
+    victim = cluster.get(f"{PODS}/low")
+    target = next(one for one in victim["status"]["conditions"] if one["type"] == "DisruptionTarget")
+    assert (target["reason"], target["message"]) == (
+        "PreemptionByScheduler",
+        "default-scheduler: preempting to accommodate a higher priority pod",
+    )
+    eventually("nominated", lambda: cluster.get(f"{PODS}/urgent")["status"].get("nominatedNodeName") == "n2")
+    uid = cluster.get(f"{PODS}/urgent")["metadata"]["uid"]
+    eventually("an event", lambda: f"Preempted by pod {uid} on node n2" in cluster.messages("Preempted"))
+    assert not cluster.get(f"{PODS}/mid")["metadata"].get("deletionTimestamp")
+    # room that is kept for an important pod is not given to a lesser one meanwhile
+    cluster.pod("sneaky", cpu="700m", priorityClassName="low")
+    cluster.client.request("DELETE", f"{PODS}/low", json={"gracePeriodSeconds": 0})
+    eventually("placed", lambda: cluster.node_of("urgent") == "n2")
+    assert cluster.node_of("sneaky") == ""
+
+
+@pytest.mark.usefixtures("running")
+def test_replicas_that_cannot_bear_each_other_go_to_different_nodes(cluster: Cluster) -> None:
+    for name in ("n1", "n2"):
+        cluster.node(name)
+    selector = {"matchLabels": {"app": "web"}}
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": selector}
+    affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    for name in ("a", "b", "c"):
+        cluster.pod(name, affinity=affinity)
+    eventually("two placed", lambda: sum(bool(cluster.node_of(name)) for name in "abc") == 2)
+    placed = {cluster.node_of(name) for name in "abc"} - {""}
+    assert placed == {"n1", "n2"}
+    (left,) = [name for name in "abc" if not cluster.node_of(name)]
+    eventually("told why", lambda: cluster.condition(left).get("reason") == "Unschedulable")
+    assert cluster.condition(left)["message"].startswith(
+        "0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules."
+    )
