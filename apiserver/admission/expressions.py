@@ -51,17 +51,6 @@ def _service_account(namespace: str, name: str) -> str:
     return codec.dumps(user).decode()
 
 
-def user_info(user: User) -> Json:
-    """authentication.k8s.io/v1 UserInfo."""
-    found: Json = {"username": user.name}
-    if user.uid:
-        found["uid"] = user.uid
-    found["groups"] = list(user.groups)
-    if user.extra:
-        found["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return found
-
-
 def values_of(attributes: Attributes, request: Json, obj: Json | None, old: Json | None) -> dict[str, Any]:
     """The variables of a request; object and oldObject in the version that was asked for."""
     user = codec.dumps(request["userInfo"]).decode()

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from apiserver.admission.attributes import Attributes
-from apiserver.admission.expressions import user_info
 from apiserver.admission.reader import Reader
+from apiserver.request import User
 from machinery.api import codec, errors
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
@@ -58,6 +58,17 @@ def request_of(attributes: Attributes, matched: Kind, reader: Reader) -> Json:
     if attributes.subresource:
         shown |= {"subResource": attributes.subresource, "requestSubResource": attributes.subresource}
     return {key: value for key, value in shown.items() if value != "" or key == "operation"}
+
+
+def user_info(user: User) -> Json:
+    """authentication.k8s.io/v1 UserInfo."""
+    found: Json = {"username": user.name}
+    if user.uid:
+        found["uid"] = user.uid
+    found["groups"] = list(user.groups)
+    if user.extra:
+        found["extra"] = {key: list(values) for key, values in user.extra.items()}
+    return found
 
 
 def _version(obj: Json | None, attributes: Attributes, matched: Kind, reader: Reader) -> Json | None:

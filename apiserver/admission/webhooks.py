@@ -7,27 +7,26 @@ and those before it that want to (`reinvocationPolicy: IfNeeded`) are asked agai
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from apiserver.admission import review
 from apiserver.admission.attributes import Attributes, Rounds
 from apiserver.admission.chain import Plugin, Tools
 from apiserver.admission.compiled import Compiled
-from apiserver.admission.expressions import ConditionError, Conditions, environment, values_of
 from apiserver.admission.matching import Criteria, is_exempt
 from apiserver.admission.reader import Reader
 from apiserver.admission.review import BadReview, Verdict
 from apiserver.admission.webhook_calls import CallFailed, Target, WebhookCaller
-from machinery.api import codec, errors, kinds, meta
+from machinery.api import codec, errors, kinds, lazy, meta
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
 from machinery.api.patch import PatchError, json_patch
-from machinery.cel.environment import Environment
 
 logger = logging.getLogger(__name__)
 
+_EXPRESSIONS: Final = "apiserver.admission.expressions"  # which brings CEL along
 _LONGEST_WARNING: Final = 256
 
 
@@ -39,7 +38,7 @@ class Webhook:
     name: str
     place: int  # in its configuration
     criteria: Criteria
-    conditions: Conditions
+    conditions: Any  # expressions.Conditions, None where there are none
     target: Target
     version: str  # of AdmissionReview
     seconds: float
@@ -61,7 +60,7 @@ class Call:
     kind: Kind
 
 
-def webhooks_of(configuration: Json, cel: Environment) -> list[Webhook]:
+def webhooks_of(configuration: Json, compile_conditions: Callable[[list[Json]], Any]) -> list[Webhook]:
     """The webhooks of a configuration; raises ValueError for what validation should not have let through."""
     found = []
     for place, webhook in enumerate(configuration.get("webhooks") or ()):
@@ -72,7 +71,7 @@ def webhooks_of(configuration: Json, cel: Environment) -> list[Webhook]:
                 name=webhook.get("name") or "",
                 place=place,
                 criteria=Criteria.of(webhook, "rules"),
-                conditions=Conditions.compiled(webhook.get("matchConditions"), cel),
+                conditions=compile_conditions(webhook["matchConditions"]) if webhook.get("matchConditions") else None,
                 target=Target.of(webhook.get("clientConfig") or {}),
                 version=known[0] if known else "v1",
                 seconds=float(webhook.get("timeoutSeconds") or 10),
@@ -93,8 +92,8 @@ class _Webhooks(Plugin):
 
     def __init__(self, tools: Tools) -> None:
         self._caller: WebhookCaller = tools.caller
-        self._cel = environment(tools.authorizer)
-        self._compiled = Compiled(lambda configuration: webhooks_of(configuration, self._cel))
+        self._authorizer = tools.authorizer
+        self._compiled = Compiled(lambda configuration: webhooks_of(configuration, self._compile))
 
     @classmethod
     def made_with(cls, tools: Tools) -> Self:
@@ -113,14 +112,19 @@ class _Webhooks(Plugin):
                 found.append(Call(webhook, kind))
         return found
 
+    def _compile(self, conditions: list[Json]) -> Any:
+        expressions = lazy.load(_EXPRESSIONS)
+        return expressions.Conditions.compiled(conditions, expressions.environment(self._authorizer))
+
     def _conditions_hold(self, webhook: Webhook, kind: Kind, attributes: Attributes, reader: Reader) -> bool:
-        if not webhook.conditions.programs:
+        if webhook.conditions is None:
             return True
+        expressions = lazy.load(_EXPRESSIONS)
         request = review.request_of(attributes, kind, reader)
         obj, old = request.pop("object"), request.pop("oldObject")
         try:
-            return webhook.conditions.hold(values_of(attributes, request, obj, old))
-        except ConditionError as problem:
+            return bool(webhook.conditions.hold(expressions.values_of(attributes, request, obj, old)))
+        except expressions.ConditionError as problem:
             if webhook.ignores_failures:
                 return False
             raise attributes.forbidden(str(problem)) from problem

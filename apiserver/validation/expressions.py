@@ -9,6 +9,7 @@ from apiserver.validation import fields
 from machinery.api import errors
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
+from machinery.cel import requests
 from machinery.cel.environment import CompileError, Environment, Type
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -24,6 +25,33 @@ def expression(text: str, path: str, environment: Environment, *types: cel.Type)
     except CompileError as problem:
         return [errors.invalid_value(path, text, str(problem))]
     return []
+
+
+def of_conditions(items: list[Json], path: str) -> list[FieldError]:
+    """The matchConditions of a webhook."""
+    return conditions(items, path, requests.checking())
+
+
+def of_policy(spec: Json) -> tuple[list[FieldError], Environment]:
+    """Conditions and variables of a policy, and the environment of its other expressions."""
+    environment = requests.checking_policy(params=spec.get("paramKind") is not None)
+    found = conditions(spec.get("matchConditions"), "spec.matchConditions", environment)
+    problems, environment = variables(spec.get("variables"), "spec.variables", environment)
+    return found + problems, environment
+
+
+def of_validations(spec: Json, environment: Environment) -> list[FieldError]:
+    """The expressions of validations and audit annotations that are there."""
+    found: list[FieldError] = []
+    for item, path in fields.each(spec.get("validations"), "spec.validations"):
+        if (text := item.get("expression") or "").strip():
+            found += expression(text, f"{path}.expression", environment, Type.BOOL)
+        if text := item.get("messageExpression") or "":
+            found += expression(text, f"{path}.messageExpression", environment, Type.STRING)
+    for item, path in fields.each(spec.get("auditAnnotations"), "spec.auditAnnotations"):
+        if (text := item.get("valueExpression") or "").strip():
+            found += expression(text, f"{path}.valueExpression", environment, Type.STRING, Type.NULL)
+    return found
 
 
 def conditions(items: list[Json] | None, path: str, environment: Environment) -> list[FieldError]:

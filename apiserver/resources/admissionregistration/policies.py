@@ -14,13 +14,12 @@ from apiserver.resources.admissionregistration.webhooks import (
 from apiserver.resources.base import KindStrategy
 from apiserver.resources.columns import AGE, spec_of
 from apiserver.resources.core.pods.defaults import fill
-from apiserver.validation import expressions, fields, selectors
-from machinery.api import errors, kinds
+from apiserver.validation import fields, selectors
+from machinery.api import errors, kinds, lazy
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
-from machinery.cel import requests
-from machinery.cel.environment import Environment, Type
 
+_EXPRESSIONS: Final = "apiserver.validation.expressions"  # which brings CEL along
 _ACTIONS: Final = ("Audit", "Deny", "Warn")
 _REASONS: Final = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
 _NOT_FOUND: Final = ("Allow", "Deny")
@@ -49,18 +48,16 @@ class _PolicyStrategy(KindStrategy):
             found.append(errors.required("spec.matchConstraints", ""))
         else:
             found += _matching(constraints, "spec.matchConstraints", needed=True)
-        kind = spec.get("paramKind")
-        environment = requests.checking_policy(params=kind is not None)
-        found += expressions.conditions(spec.get("matchConditions"), "spec.matchConditions", environment)
-        problems, environment = expressions.variables(spec.get("variables"), "spec.variables", environment)
+        problems, environment = lazy.load(_EXPRESSIONS).of_policy(spec)
         found += problems
+        kind = spec.get("paramKind")
         if kind is not None:
             found += [
                 errors.required(f"spec.paramKind.{name}", "") for name in ("apiVersion", "kind") if not kind.get(name)
             ]
         return found + self.check_rules(spec, environment)
 
-    def check_rules(self, spec: Json, environment: Environment) -> list[FieldError]:
+    def check_rules(self, spec: Json, environment: Any) -> list[FieldError]:
         """The kind's own list, whose expressions have this environment."""
         return []
 
@@ -68,7 +65,7 @@ class _PolicyStrategy(KindStrategy):
 class ValidatingPolicyStrategy(_PolicyStrategy):
     """Refuses."""
 
-    def check_rules(self, spec: Json, environment: Environment) -> list[FieldError]:
+    def check_rules(self, spec: Json, environment: Any) -> list[FieldError]:
         """Validations or audit annotations."""
         validations, annotations = spec.get("validations") or [], spec.get("auditAnnotations") or []
         if not validations and not annotations:
@@ -79,24 +76,18 @@ class ValidatingPolicyStrategy(_PolicyStrategy):
         for item, path in fields.each(validations, "spec.validations"):
             if not (item.get("expression") or "").strip():
                 found.append(errors.required(f"{path}.expression", "expression is not specified"))
-                continue
-            found += expressions.expression(item["expression"], f"{path}.expression", environment, Type.BOOL)
             found += fields.one_of(item.get("reason"), _REASONS, f"{path}.reason")
-            if text := item.get("messageExpression"):
-                found += expressions.expression(text, f"{path}.messageExpression", environment, Type.STRING)
         for item, path in fields.each(annotations, "spec.auditAnnotations"):
             if not (item.get("valueExpression") or "").strip():
                 found.append(errors.required(f"{path}.valueExpression", "valueExpression is not specified"))
-                continue
-            text, place = item["valueExpression"], f"{path}.valueExpression"
-            found += expressions.expression(text, place, environment, Type.STRING, Type.NULL)
-        return found
+        problems: list[FieldError] = lazy.load(_EXPRESSIONS).of_validations(spec, environment)
+        return found + problems
 
 
 class MutatingPolicyStrategy(_PolicyStrategy):
     """Changes."""
 
-    def check_rules(self, spec: Json, environment: Environment) -> list[FieldError]:
+    def check_rules(self, spec: Json, environment: Any) -> list[FieldError]:
         """At least one mutation."""
         if not spec.get("mutations"):
             return [errors.required("spec.mutations", "mutations must contain at least one item")]

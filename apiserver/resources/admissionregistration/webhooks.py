@@ -7,13 +7,13 @@ from apiserver.registry.resource import Column, Resource
 from apiserver.resources.base import KindStrategy
 from apiserver.resources.columns import AGE
 from apiserver.resources.core.pods.defaults import fill
-from apiserver.validation import expressions, fields, selectors
-from machinery.api import errors, names
+from apiserver.validation import fields, selectors
+from machinery.api import errors, lazy, names
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 from machinery.api.kinds import Kind
-from machinery.cel import requests
 
+_EXPRESSIONS: Final = "apiserver.validation.expressions"  # which brings CEL along
 FAILURE_POLICIES: Final = ("Fail", "Ignore")
 MATCH_POLICIES: Final = ("Equivalent", "Exact")
 OPERATIONS: Final = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
@@ -78,8 +78,8 @@ def _webhook(webhook: Json, path: str) -> list[FieldError]:
     elif not set(versions) & set(_VERSIONS):
         text = f"must include at least one of {', '.join(_VERSIONS)}"
         found.append(errors.invalid_value(f"{path}.admissionReviewVersions", versions, text))
-    path_of_conditions = f"{path}.matchConditions"
-    found += expressions.conditions(webhook.get("matchConditions"), path_of_conditions, requests.checking())
+    if conditions := webhook.get("matchConditions"):
+        found += lazy.load(_EXPRESSIONS).of_conditions(conditions, f"{path}.matchConditions")
     return found + client_config(webhook.get("clientConfig") or {}, f"{path}.clientConfig")
 
 

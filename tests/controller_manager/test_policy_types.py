@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from controller_manager.policy_status import types_of, warnings_of
+from controller_manager.policy_types import types_of, warnings_of
 from machinery.api import kinds
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
