@@ -24,6 +24,7 @@ from cluster import tokens as tokens_module
 from cluster import up as up_module
 from cluster.config import ClusterConfig, Layout, load
 from cluster.errors import ClusterError
+from cluster.plan import LOOPBACK
 from cluster.progress import Progress
 
 images_app = typer.Typer(no_args_is_help=True, help="Make images from directories and packages; load them into nodes.")
@@ -266,6 +267,15 @@ def _tell(what: str, component: str, home: Path | None) -> None:
         raise reporting(ClusterError("the cluster does not run")) from problem
     except ClusterError as problem:
         raise reporting(problem) from problem
+
+
+def scheduler_address(home: Path | None = None) -> tuple[str, Path] | None:
+    """Where the local cluster's scheduler answers, and the CA of its certificate; None where there is no cluster."""
+    layout = Layout.of(home)
+    config = load(layout)
+    if config is None or config.joined:
+        return None
+    return f"https://{LOOPBACK}:{config.ports.scheduler}", layout.pki / "ca.crt"
 
 
 def component_names(home: Path | None = None) -> list[str]:

@@ -56,6 +56,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "logs": Entry(
         "kubectl.commands.logs", DEBUG, "Show the log of a container, or of a component of the local cluster"
     ),
+    "why": Entry("kubectl.commands.why", DEBUG, "Show why a pod has no node, node by node, and what would help"),
     "exec": Entry("kubectl.commands.exec", DEBUG, "Run a command in a container"),
     "port-forward": Entry("kubectl.commands.port_forward", DEBUG, "Forward local ports to a pod"),
     "label": Entry("kubectl.commands.label", SETTINGS, "Change labels"),

@@ -3,7 +3,12 @@
 import asyncio
 import sys
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
 from machinery.api import times
+from machinery.api.names import ObjectKey
 from machinery.client import config as client_config
 from machinery.client.events import EventRecorder
 from machinery.client.informer import Informers
@@ -16,6 +21,8 @@ from scheduler import config
 from scheduler.config import Flags, SchedulerConfiguration
 from scheduler.framework import Handle
 from scheduler.scheduler import Scheduler
+
+_DEBUG = "/debug/pods/{namespace}/{name}"
 
 
 def main() -> None:
@@ -46,7 +53,7 @@ async def serve(options: Flags) -> None:
         scheduler = Scheduler(handle, recorder, runtimes, backoff=backoff)
         group.create_task(informers.run(), name="informers")
         group.create_task(recorder.run(), name="events")
-        group.create_task(_serve_health(options), name="health")
+        group.create_task(_serve_health(options, scheduler), name="health")
         await _lead(client, options, configuration, scheduler)
 
 
@@ -67,11 +74,19 @@ async def _lead(client: Client, options: Flags, configuration: SchedulerConfigur
     await run_as_leader(client, election, scheduler.run)
 
 
-async def _serve_health(options: Flags) -> None:
+async def _serve_health(options: Flags, scheduler: Scheduler) -> None:
+    async def why(request: Request) -> Response:
+        found = scheduler.attempts.get(ObjectKey(request.path_params["namespace"], request.path_params["name"]))
+        if found is None:
+            return PlainTextResponse("no attempt is remembered\n", 404)
+        return JSONResponse(found.describe(scheduler.cache.nodes))
+
     with serving_files(
         "kube-scheduler", options.tls_cert_file, options.tls_private_key_file, options.cert_dir
     ) as files:
-        await serve_health(options.bind_address, options.secure_port, {"ping": lambda: None}, tls=files)
+        await serve_health(
+            options.bind_address, options.secure_port, {"ping": lambda: None}, [Route(_DEBUG, why)], tls=files
+        )
 
 
 if __name__ == "__main__":

@@ -133,6 +133,7 @@ class NodeTable:
     def __init__(self) -> None:
         self.size = 0
         self.names: list[str] = []
+        self._frozen: tuple[str, ...] | None = None
         self._rows: dict[str, int] = {}
         self._free: list[int] = []
         self._objects: list[Json | None] = []
@@ -184,6 +185,12 @@ class NodeTable:
         """Whether a node of this name exists."""
         row = self._rows.get(name)
         return row is not None and bool(self._live[row])
+
+    def frozen_names(self) -> tuple[str, ...]:
+        """The names of all rows as they are now; the same tuple until a row gets another node."""
+        if self._frozen is None:
+            self._frozen = tuple(self.names)
+        return self._frozen
 
     def objects(self) -> Iterator[tuple[int, Json]]:
         """Row and Node object, for every node."""
@@ -349,6 +356,7 @@ class NodeTable:
         row = self._free.pop() if self._free else self._new_row()
         self._rows[name] = row
         self.names[row] = name
+        self._frozen = None
         return row
 
     def _new_row(self) -> int:

@@ -13,9 +13,10 @@ from machinery.api.codec import Json
 from machinery.client.events import EventRecorder
 from machinery.client.rest import STRATEGIC_PATCH, ConnectionProblem
 from scheduler import metrics
+from scheduler.attempts import Attempt, Attempts
 from scheduler.cache import Cache
 from scheduler.eviction import Evictor
-from scheduler.framework import Action, ClusterEvent, Code, CycleState, Handle, Nomination, Resource, Status
+from scheduler.framework import Action, ClusterEvent, Code, CycleState, Diagnosis, Handle, Nomination, Resource, Status
 from scheduler.nominations import Nominations
 from scheduler.pods import Pod, pod_of
 from scheduler.queue import Place, Policy, QueuedPod, SchedulingQueue
@@ -54,6 +55,7 @@ class Scheduler:
         for place, name in _QUEUES.items():
             metrics.watch_pending(name, partial(self.queue.count, place))
         self.nominations = Nominations()
+        self.attempts = Attempts()
         self._evictor = Evictor(handle.client, recorder, clock)
         self._binding_slots = asyncio.Semaphore(_BINDINGS_AT_ONCE)
         informers.watch(kinds.NODES, on_change=self._on_node)
@@ -165,12 +167,14 @@ class Scheduler:
         except NoFit as problem:
             metrics.observe("unschedulable", pod.scheduler_name, time.perf_counter() - started)
             rejected_by = frozenset(problem.diagnosis.plugins) or _ANYTHING_MAY_HELP
+            self._remember(entry, "Unschedulable", str(problem), diagnosis=problem.diagnosis)
             nomination = problem.diagnosis.nomination
             self._nominate(group, pod, nomination)
             target = nomination.node if nomination else ""
             self._failed(group, entry, _Failure("Unschedulable", str(problem), rejected_by, target))
             return
         metrics.observe("scheduled", pod.scheduler_name, time.perf_counter() - started)
+        self._remember(entry, "Scheduled", f"chosen: {node}", node=node)
         self.cache.assume(pod, node)
         self.nominations.remove(pod.key)
         for status in (runtime.reserve(state, pod, node), runtime.permit(state, pod, node)):
@@ -179,6 +183,14 @@ class Scheduler:
                 self._failed(group, entry, _failure(status))
                 return
         group.create_task(self._bind(group, entry, state, node), name=f"bind {pod.key}")
+
+    def _remember(
+        self, entry: QueuedPod, result: str, message: str, *, node: str = "", diagnosis: Diagnosis | None = None
+    ) -> None:
+        """For those who ask why."""
+        names = self.cache.nodes.frozen_names() if diagnosis else ()
+        at = times.rfc3339(self._clock.now())
+        self.attempts.remember(Attempt(entry.pod, at, result, message, entry.attempts, node, diagnosis, names))
 
     def _nominate(self, group: asyncio.TaskGroup, pod: Pod, nomination: Nomination | None) -> None:
         """Keep the room for the pod that its victims are about to leave."""

@@ -1,6 +1,6 @@
 """The small HTTP server of every component but the API server: /healthz, /livez, /readyz, /metrics."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import uvicorn
 from starlette.applications import Starlette
@@ -15,8 +15,8 @@ from machinery.component.tls import TLSFiles
 Checks = Mapping[str, Callable[[], str | None]]
 
 
-def health_app(checks: Checks) -> Starlette:
-    """The ASGI application: 200 `ok`, or 500 with a line per failed check; ?verbose lists all."""
+def health_app(checks: Checks, more: Sequence[Route] = ()) -> Starlette:
+    """The ASGI application: 200 `ok`, or 500 with a line per failed check; ?verbose lists all. `more` is served too."""
 
     async def health(request: Request) -> Response:
         problems = {name: check() for name, check in checks.items()}
@@ -32,13 +32,15 @@ def health_app(checks: Checks) -> Starlette:
         return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
 
     paths = [Route(path, health) for path in ("/healthz", "/livez", "/readyz")]
-    return Starlette(routes=[*paths, Route("/metrics", expose)])
+    return Starlette(routes=[*paths, Route("/metrics", expose), *more])
 
 
-async def serve_health(address: str, port: int, checks: Checks, *, tls: TLSFiles | None = None) -> None:
+async def serve_health(
+    address: str, port: int, checks: Checks, more: Sequence[Route] = (), *, tls: TLSFiles | None = None
+) -> None:
     """Serve until cancelled; port 0 means nothing is served."""
     if port:
-        await serve(health_app(checks), address, port, tls=tls)
+        await serve(health_app(checks, more), address, port, tls=tls)
 
 
 class _Server(uvicorn.Server):

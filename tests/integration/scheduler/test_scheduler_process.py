@@ -14,6 +14,7 @@ import pytest
 
 from machinery.api.codec import Json
 from tests.integration.apiserver_process import ROOT, ApiserverProcess, start_apiserver
+from tests.ports import free_port
 
 PODS = "/api/v1/namespaces/default/pods"
 EVENTS = "/api/v1/namespaces/default/events"
@@ -91,11 +92,15 @@ def cluster(server: ApiserverProcess) -> Iterator[Cluster]:
         cluster.clear()
 
 
+def _port(flags: tuple[str, ...]) -> tuple[str, ...]:
+    return () if "--secure-port" in flags else ("--secure-port", "0")
+
+
 @contextmanager
 def scheduler(server: ApiserverProcess, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
     """A running scheduler, as its own user under RBAC."""
     kubeconfig = server.kubeconfig_for("system:kube-scheduler")
-    command = [sys.executable, "-m", "scheduler", "--kubeconfig", str(kubeconfig), "--secure-port", "0", *flags]
+    command = [sys.executable, "-m", "scheduler", "--kubeconfig", str(kubeconfig), *_port(flags), *flags]
     with open(server.directory / "scheduler.log", "ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
     try:
@@ -281,3 +286,21 @@ def test_replicas_that_cannot_bear_each_other_go_to_different_nodes(cluster: Clu
     assert cluster.condition(left)["message"].startswith(
         "0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules."
     )
+
+
+def test_why_a_pod_has_no_node_can_be_asked(server: ApiserverProcess, cluster: Cluster) -> None:
+    port = free_port()
+    cluster.node("n1", cpu="1")
+    flags = ("--leader-elect=false", "--bind-address", "127.0.0.1", "--secure-port", str(port))
+    with scheduler(server, *flags), httpx.Client(verify=False, trust_env=False) as anybody:
+        cluster.pod("big", cpu="4")
+        eventually("told why", lambda: cluster.condition("big").get("reason") == "Unschedulable")
+        shown = anybody.get(f"https://127.0.0.1:{port}/debug/pods/default/big").json()
+        assert (shown["result"], shown["attempt"], shown["message"]) == (
+            "Unschedulable",
+            1,
+            cluster.condition("big")["message"],
+        )
+        assert [(one["node"], one["reason"]) for one in shown["nodes"]] == [("n1", "Insufficient cpu")]
+        assert shown["advice"] == ["cpu: 4 are asked for, n1 has most free of these: 1"]
+        assert anybody.get(f"https://127.0.0.1:{port}/debug/pods/default/other").status_code == 404
