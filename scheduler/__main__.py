@@ -17,7 +17,7 @@ from machinery.client.rest import Client
 from machinery.component import flags, logs, run
 from machinery.component.health import serve_health
 from machinery.component.tls import serving_files
-from scheduler import config
+from scheduler import config, simulate
 from scheduler.config import Flags, SchedulerConfiguration
 from scheduler.framework import Handle
 from scheduler.scheduler import Scheduler
@@ -27,6 +27,9 @@ _DEBUG = "/debug/pods/{namespace}/{name}"
 
 def main() -> None:
     """Read the flags and run."""
+    if sys.argv[1:2] == ["simulate"]:
+        simulate.main(sys.argv[2:])
+        return
     options = flags.parse(Flags, sys.argv[1:], prog="kube-scheduler", no_effect=config.NO_EFFECT)
     logs.setup("scheduler", options.v)
     run.run(lambda: serve(options))

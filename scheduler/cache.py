@@ -181,6 +181,11 @@ class NodeTable:
             mask[row] = self._live[row]
         return mask
 
+    def row_of(self, name: str) -> int | None:
+        """The row of the node with this name, None where there is none."""
+        row = self._rows.get(name)
+        return row if row is not None and self._live[row] else None
+
     def has(self, name: str) -> bool:
         """Whether a node of this name exists."""
         row = self._rows.get(name)

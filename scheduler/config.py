@@ -162,7 +162,7 @@ def build(profile: Profile, handle: Handle) -> Runtime:
         points[point] = [
             Enabled(made[name], weight) for name, weight in wanted[point] if isinstance(made[name], protocol)
         ]
-    return Runtime(profile.scheduler_name, points)
+    return Runtime(profile.scheduler_name, points, handle.seed)
 
 
 def points_of(profile: Profile, point: str) -> Sequence[tuple[str, int]]:

@@ -161,6 +161,8 @@ class Handle:
 
     client: Client
     informers: Informers
+    #: makes choices between equals repeatable; None: they are not
+    seed: int | None = None
 
 
 class Plugin(Protocol):

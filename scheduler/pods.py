@@ -13,6 +13,7 @@ from scheduler.terms import Term, terms_of
 DEFAULT_MILLI_CPU: Final = 100
 DEFAULT_MEMORY: Final = 200 * 1024 * 1024
 ANY_ADDRESS: Final = "0.0.0.0"
+NOT_STARTED: Final = "9999"
 
 
 class HostPort(NamedTuple):
@@ -38,6 +39,8 @@ class Pod:
     host_ports: tuple[HostPort, ...]
     is_terminating: bool
     terms: tuple[Term, ...] = ()
+    #: when it began, as text; one that did not, began last
+    started: str = NOT_STARTED
 
     @property
     def spec(self) -> Json:
@@ -76,6 +79,7 @@ def pod_of(obj: Json) -> Pod:
         host_ports=_host_ports(obj),
         is_terminating=meta.is_being_deleted(obj),
         terms=terms_of(obj),
+        started=(obj.get("status") or {}).get("startTime") or NOT_STARTED,
     )
 
 

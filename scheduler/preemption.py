@@ -16,16 +16,15 @@ sums of integers answer the same question in a thousandth of the time.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from machinery.api import meta
 from machinery.api.codec import Json
 from machinery.api.selectors import LabelSelector
-from scheduler.cache import Mask, NodeTable
+from scheduler.cache import Amounts, Mask, NodeTable
 from scheduler.pods import Pod
 
-_NOT_STARTED: Final = "9999"
 _OFFSET: Final = 1 << 31  # makes every priority count for something in a sum
 
 
@@ -47,6 +46,13 @@ class Trial:
     fits: Callable[[int], bool]
     #: only what is asked of the node depends on the pods that are there
     resources_only: bool
+    #: what is left of each resource that the pod asks for, on each row
+    free: Mapping[str, Amounts] = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = (*self.pod.requests, "pods")
+        free = {name: self.nodes.allocatable(name) - self.nodes.requested(name) for name in names}
+        object.__setattr__(self, "free", free)  # worked out once, of what does not change
 
 
 def find(trial: Trial, rows: Iterable[int], budgets: Sequence[Json], enough: int) -> list[Candidate]:
@@ -69,7 +75,7 @@ def best(candidates: Sequence[Candidate]) -> Candidate:
 def _harm(candidate: Candidate) -> tuple[int, int, int, int, "_Later"]:
     victims = candidate.victims
     highest = max(pod.priority for pod in victims)
-    earliest = min(started(pod) for pod in victims if pod.priority == highest)
+    earliest = min(pod.started for pod in victims if pod.priority == highest)
     total = sum(pod.priority + _OFFSET for pod in victims)
     return candidate.broken_budgets, highest, total, len(victims), _Later(earliest)
 
@@ -84,14 +90,13 @@ class _Later:
         return self.moment > other.moment
 
 
-def started(pod: Pod) -> str:
-    """When a pod began; one that did not, began last."""
-    return str((pod.obj.get("status") or {}).get("startTime") or _NOT_STARTED)
-
-
 def by_importance(pods: Iterable[Pod]) -> list[Pod]:
     """The most important first: by priority, then by age (upstream: util.MoreImportantPod)."""
-    return sorted(pods, key=lambda pod: (-pod.priority, started(pod)))
+    return sorted(pods, key=_importance)
+
+
+def _importance(pod: Pod) -> tuple[int, str]:
+    return -pod.priority, pod.started
 
 
 def _on(trial: Trial, row: int, budgets: Sequence[Json]) -> Candidate | None:
@@ -99,7 +104,7 @@ def _on(trial: Trial, row: int, budgets: Sequence[Json]) -> Candidate | None:
     lower = by_importance(pod for pod in pods if pod.priority < trial.pod.priority)
     if not lower:
         return None
-    broken, whole = split_by_budgets(lower, budgets)
+    broken, whole = split_by_budgets(lower, budgets) if budgets else ([], lower)
     stay = _stay_by_sums if trial.resources_only else _stay_by_filters
     staying = stay(trial, row, [*broken, *whole])
     if staying is None:
@@ -144,29 +149,20 @@ def _without(nodes: NodeTable, name: str, pods: Sequence[Pod]) -> Iterator[set[s
 
 def _stay_by_sums(trial: Trial, row: int, lower: Sequence[Pod]) -> set[str] | None:
     """The same where only resources matter."""
-    wanted: Mapping[str, int] = {**trial.pod.requests, "pods": 1}
-    free = {
-        name: int(trial.nodes.allocatable(name)[row] - trial.nodes.requested(name)[row]) + _sum(lower, name) - amount
-        for name, amount in wanted.items()
-    }
-    if any(amount < 0 for amount in free.values()):
+    pod = trial.pod
+    asked = [[one.requests.get(name, 0) for name in pod.requests] for one in lower]
+    free = [int(trial.free[name][row]) - amount for name, amount in pod.requests.items()]
+    places = int(trial.free["pods"][row]) - 1 + len(lower)
+    free = [left + sum(amounts) for left, amounts in zip(free, zip(*asked, strict=True), strict=True)]
+    if places < 0 or (free and min(free) < 0):
         return None
     staying: set[str] = set()
-    for pod in lower:
-        asked = {name: _asks(pod, name) for name in wanted}
-        if all(free[name] >= amount for name, amount in asked.items()):
-            staying.add(pod.uid)
-            for name, amount in asked.items():
-                free[name] -= amount
+    for one, amounts in zip(lower, asked, strict=True):
+        left = [have - amount for have, amount in zip(free, amounts, strict=True)]
+        if places > 0 and (not left or min(left) >= 0):
+            staying.add(one.uid)
+            free, places = left, places - 1
     return staying
-
-
-def _asks(pod: Pod, resource: str) -> int:
-    return 1 if resource == "pods" else pod.requests.get(resource, 0)
-
-
-def _sum(pods: Sequence[Pod], resource: str) -> int:
-    return sum(_asks(pod, resource) for pod in pods)
 
 
 def split_by_budgets(pods: Sequence[Pod], budgets: Sequence[Json]) -> tuple[list[Pod], list[Pod]]:

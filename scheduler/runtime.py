@@ -90,7 +90,8 @@ class Runtime:
     def __init__(self, scheduler_name: str, plugins: Mapping[str, Sequence[Enabled]], seed: int | None = None) -> None:
         self.scheduler_name = scheduler_name
         self._random = np.random.default_rng(seed)
-        self._by_name = {one.plugin.name: one.plugin for many in plugins.values() for one in many}
+        by_name = {one.plugin.name: one.plugin for many in plugins.values() for one in many}
+        self._hints = {name: plugin for name, plugin in by_name.items() if isinstance(plugin, HintPlugin)}
         at = {point: [one.plugin for one in plugins.get(point, ())] for point in POINTS}
         self.plugins: Mapping[str, list[str]] = {point: [one.name for one in many] for point, many in at.items()}
         # Sorted out once: a protocol check costs microseconds, and these lists are walked for every pod.
@@ -128,8 +129,8 @@ class Runtime:
         return any(self._hint(name, pod, event) for name in rejected_by)
 
     def _hint(self, name: str, pod: Pod, event: ClusterEvent) -> bool:
-        plugin = self._by_name.get(name)
-        return plugin.helps(pod, event) if isinstance(plugin, HintPlugin) else True
+        plugin = self._hints.get(name)
+        return plugin is None or plugin.helps(pod, event)
 
     # -- choosing a node ----------------------------------------------------------------------------------------------
 
@@ -141,9 +142,12 @@ class Runtime:
         """
         diagnosis = Diagnosis(total=nodes.count)
         others = [(other, node) for other, node in nominated if other.key != pod.key and other.priority >= pod.priority]
-        fits = self._with_others(pod, nodes, diagnosis, others) if others else None
-        alone = self.find_fits(state, pod, nodes, diagnosis if fits is None else Diagnosis(total=nodes.count))
-        fits = alone if fits is None else fits & alone
+        fits = self.find_fits(state, pod, nodes, diagnosis)
+        if others and fits.any():
+            if self.only_resources_matter(state, pod):
+                fits = _with_room_for(others, pod, nodes, fits, diagnosis)
+            else:
+                fits = fits & self._with_others(pod, nodes, diagnosis, others)
         own = nodes.named((pod.obj.get("status") or {}).get("nominatedNodeName") or "") & fits
         rows = np.flatnonzero(own if own.any() else fits)
         if not len(rows):
@@ -272,6 +276,26 @@ class Runtime:
             if status.code is not Code.SKIP:
                 return Status(status.code, status.reasons, name)
         return Status(Code.ERROR, ("no bind plugin took the pod",))
+
+
+def _with_room_for(others: Nominated, pod: Pod, nodes: NodeTable, fits: Mask, diagnosis: Diagnosis) -> Mask:
+    """The nodes that fit beside what is nominated to them, where only sums matter."""
+    placed = [(other, row) for other, node in others if (row := nodes.row_of(node)) is not None and fits[row]]
+    if not placed:
+        return fits
+    rows = np.array([row for _, row in placed], dtype=np.intp)
+    short = nodes.none()
+    for resource, amount in (*pod.requests.items(), ("pods", 1)):
+        extra = np.zeros(nodes.size, dtype=np.int64)
+        taken = [1 if resource == "pods" else other.requests.get(resource, 0) for other, _ in placed]
+        np.add.at(extra, rows, taken)
+        lacking = fits & (nodes.allocatable(resource) - nodes.requested(resource) - extra < amount)
+        if lacking.any():
+            reason = "Too many pods" if resource == "pods" else f"Insufficient {resource}"
+            diagnosis.rejected.append(Rejected("NodeResourcesFit", reason, lacking))
+            diagnosis.plugins.add("NodeResourcesFit")
+            short |= lacking
+    return fits & ~short
 
 
 def _scorer(one: Enabled) -> _Scorer:

@@ -142,8 +142,23 @@ class Scheduler:
 
     # -- one pod ------------------------------------------------------------------------------------------------------
 
+    def try_next(self, group: asyncio.TaskGroup) -> bool:
+        """Place the next pod if there is one at this moment; whether there was."""
+        entry = self.queue.pop_ready()
+        if entry is None:
+            return False
+        self._attempt(entry, group)
+        return True
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no pod is ready, under way or backing off: those that wait fit nowhere as things are."""
+        return not any(self.queue.count(place) for place in (Place.ACTIVE, Place.BACKING_OFF, Place.IN_FLIGHT))
+
     async def _schedule_next(self, group: asyncio.TaskGroup) -> None:
-        entry = await self.queue.pop()
+        self._attempt(await self.queue.pop(), group)
+
+    def _attempt(self, entry: QueuedPod, group: asyncio.TaskGroup) -> None:
         pod = entry.pod
         if pod.is_terminating:
             message = f"skip schedule deleting pod: {pod.key}"

@@ -32,7 +32,7 @@ class DefaultPreemption:
         self._budgets = handle.informers.watch(kinds.POD_DISRUPTION_BUDGETS)
         self._percent = int(given.get("minCandidateNodesPercentage", _PERCENT))
         self._at_least = int(given.get("minCandidateNodesAbsolute", _AT_LEAST))
-        self._chance = random.Random()
+        self._chance = random.Random(handle.seed)
 
     def post_filter(
         self, state: CycleState, pod: Pod, nodes: NodeTable, diagnosis: Diagnosis, filters: Filters

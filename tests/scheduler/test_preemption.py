@@ -173,9 +173,7 @@ def _naive(
     options = []
     for order, node in enumerate(capacity):
         here = [other for other, where in placed if where == node]
-        lower = sorted(
-            (p for p in here if p.priority < pod.priority), key=lambda p: (-p.priority, preemption.started(p))
-        )
+        lower = sorted((p for p in here if p.priority < pod.priority), key=lambda p: (-p.priority, p.started))
         kept = [p for p in here if p.priority >= pod.priority]
         room = capacity[node] - pod.requests["cpu"]
         if not lower or sum(p.requests["cpu"] for p in kept) > room:
@@ -197,7 +195,7 @@ def _naive(
         if not victims:
             continue
         top = max(p.priority for p in victims)
-        first = min(preemption.started(p) for p in victims if p.priority == top)
+        first = min(p.started for p in victims if p.priority == top)
         harm = (sum(p in broken for p in victims), top, sum(p.priority + 2**31 for p in victims), len(victims))
         options.append((harm, [-ord(char) for char in first], order, node, sorted(p.key.name for p in victims)))
     if not options:

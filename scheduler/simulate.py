@@ -1,0 +1,198 @@
+"""`python -m scheduler simulate`: the scheduler's own code on a cluster in memory, repeatable by its seed.
+
+--nodes N --workload NAME makes a cluster like upstream's scheduler_perf; --snapshot FILE reads nodes and pods from YAML
+(`kubectl get nodes,pods -A -o yaml`). What is printed: where pods went, how full nodes are, how fast that was.
+"""
+
+import argparse
+import asyncio
+import json
+import resource
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import yaml
+
+from machinery.aio.clock import FakeClock
+from machinery.api import kinds, meta, pods
+from machinery.api.codec import Json
+from scheduler import config
+from scheduler.framework import Handle
+from scheduler.scheduler import Scheduler
+from scheduler.simulated_cluster import NoEvents, SimulatedCluster
+from scheduler.workloads import WORKLOADS, Workload
+
+_PATIENCE: Final = 30  # seconds of simulated time that pods may back off before the rest is given up
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a run."""
+
+    nodes: int
+    pods: int
+    placed: int
+    evicted: int
+    seconds: float
+    cpu_seconds: float
+    memory_mb: float
+    used: dict[str, tuple[float, float, float]]  # resource: share of the nodes' least, mean, most
+
+    @property
+    def per_second(self) -> float:
+        """Pods placed or given up in a second."""
+        return self.pods / self.seconds if self.seconds else 0.0
+
+    @property
+    def cpu_per_pod(self) -> float:
+        """Milliseconds."""
+        return self.cpu_seconds / self.pods * 1000 if self.pods else 0.0
+
+
+class Simulation:
+    """A scheduler and a cluster."""
+
+    def __init__(self, configuration: config.SchedulerConfiguration, seed: int) -> None:
+        self.cluster = SimulatedCluster()
+        self._clock = FakeClock()
+        self._group: asyncio.TaskGroup | None = None
+        nobody: Any = self.cluster
+        handle = Handle(nobody, nobody, seed)
+        recorder: Any = NoEvents()
+        profiles = {name: config.build(one, handle) for name, one in config.check(configuration).items()}
+        backoff = (configuration.pod_initial_backoff_seconds, configuration.pod_max_backoff_seconds)
+        self.scheduler = Scheduler(handle, recorder, profiles, backoff=backoff, clock=self._clock)
+
+    def add(self, workload: Workload) -> None:
+        """The cluster as it is at first."""
+        for node in workload.nodes:
+            self.cluster.put(kinds.NODES, node)
+
+    async def place(self, objects: Sequence[Json]) -> None:
+        """Bring pods in and wait until each has a node or there is none for it."""
+        for pod in objects:
+            self.cluster.put(kinds.PODS, pod)
+        waited = 0
+        async with asyncio.TaskGroup() as group:
+            while waited < _PATIENCE:
+                await self._drain(group)
+                if self.scheduler.is_idle:
+                    break
+                await self._clock.advance(1.0)
+                waited += 1
+
+    async def _drain(self, group: asyncio.TaskGroup) -> None:
+        """Try what is ready; bindings and evictions have their turns in between."""
+        more = True
+        while more:
+            more = self.scheduler.try_next(group)
+            await asyncio.sleep(0)
+
+    def result(self, nodes: int, names: Sequence[str], seconds: float, cpu: float) -> Result:
+        """Count."""
+        wanted = set(names)
+        placed = sum(bool(pods.node_of(pod)) for pod in self.cluster.pods() if meta.name_of(pod) in wanted)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return Result(nodes, len(names), placed, self.cluster.evicted, seconds, cpu, memory, self._used())
+
+    def placements(self) -> Iterator[tuple[str, str]]:
+        """Pod and node of every pod."""
+        for pod in self.cluster.pods():
+            yield str(meta.key_of(pod)), pods.node_of(pod) or "<none>"
+
+    def _used(self) -> dict[str, tuple[float, float, float]]:
+        table = self.scheduler.cache.nodes
+        found = {}
+        for name in ("cpu", "memory", "pods"):
+            offered = table.allocatable(name)[table.all()]
+            if not offered.size or not offered.any():
+                continue
+            shares = table.requested(name)[table.all()] / np.maximum(offered, 1)
+            found[name] = (float(shares.min()), float(shares.mean()), float(shares.max()))
+        return found
+
+
+async def run(workload: Workload, configuration: config.SchedulerConfiguration, seed: int) -> tuple[Simulation, Result]:
+    """Simulate; what the cluster has at first is not measured."""
+    simulation = Simulation(configuration, seed)
+    simulation.add(workload)
+    await simulation.place(workload.before)
+    started, cpu = time.perf_counter(), time.process_time()
+    await simulation.place(workload.pods)
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    names = [meta.name_of(pod) for pod in workload.pods]
+    return simulation, simulation.result(len(workload.nodes), names, seconds, cpu)
+
+
+def snapshot(path: str) -> Workload:
+    """Nodes and pods of a YAML file; pods with a node are there at first, the others are placed. Raises ConfigError."""
+    try:
+        documents = [one for one in yaml.safe_load_all(Path(path).read_text()) if one]
+    except (OSError, yaml.YAMLError) as problem:
+        raise config.ConfigError(f"{path}: {problem}") from problem
+    found = Workload()
+    for document in documents:
+        for obj in document.get("items") or [document]:
+            _sort_in(found, obj)
+    return found
+
+
+def _sort_in(workload: Workload, obj: Json) -> None:
+    obj.setdefault("metadata", {})
+    if obj.get("kind") == "Node":
+        workload.nodes.append(obj)
+    elif obj.get("kind") == "Pod" and not pods.is_terminal(obj):
+        obj["metadata"].setdefault("namespace", "default")
+        obj["metadata"].setdefault("uid", f"{meta.key_of(obj)}")
+        (workload.before if pods.node_of(obj) else workload.pods).append(obj)
+
+
+def report(result: Result) -> str:
+    """For people."""
+    left = result.pods - result.placed
+    lines = [
+        f"{result.nodes} nodes, {result.pods} pods: {result.placed} placed, {left} not, {result.evicted} evicted",
+        f"{result.per_second:,.0f} pods/s, {result.cpu_per_pod:.2f} ms of CPU per pod, {result.memory_mb:.0f} MB",
+        "used of nodes (least, mean, most):",
+    ]
+    for name, shares in result.used.items():
+        lines.append(f"  {name:<8}" + "  ".join(f"{share:6.1%}" for share in shares))
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Read the flags, simulate, print."""
+    parser = argparse.ArgumentParser(prog="python -m scheduler simulate", description=__doc__)
+    parser.add_argument("--nodes", type=int, default=1000, help="nodes of a workload")
+    parser.add_argument("--count", type=int, default=1000, help="pods of a workload that are measured")
+    parser.add_argument("--workload", choices=sorted(WORKLOADS), default="basic")
+    parser.add_argument("--snapshot", default="", help="YAML with nodes and pods instead of a workload")
+    parser.add_argument("--pods", default="", help="YAML with more pods to place")
+    parser.add_argument("--config", default="", help="a KubeSchedulerConfiguration")
+    parser.add_argument("--seed", type=int, default=0, help="decides between nodes that are equally good")
+    parser.add_argument("--placements", action="store_true", help="print each pod's node")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    chosen = parser.parse_args(argv)
+    try:
+        made = WORKLOADS[chosen.workload]
+        workload = snapshot(chosen.snapshot) if chosen.snapshot else made(chosen.nodes, chosen.count)
+        if chosen.pods:
+            workload.pods = snapshot(chosen.pods).pods
+        simulation, result = asyncio.run(run(workload, config.load(chosen.config), chosen.seed))
+    except config.ConfigError as problem:
+        raise SystemExit(f"error: {problem}") from problem
+    if chosen.json:
+        placed = dict(simulation.placements()) if chosen.placements else {}
+        print(json.dumps({**asdict(result), "placements": placed}))
+        return
+    if chosen.placements:
+        for name, count in Counter(node for _, node in simulation.placements()).items():
+            print(f"{name}: {count}")
+        for pod, node in simulation.placements():
+            print(f"{pod} -> {node}")
+    print(report(result))
