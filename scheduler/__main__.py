@@ -20,6 +20,7 @@ from machinery.component.tls import serving_files
 from scheduler import config, simulate
 from scheduler.config import Flags, SchedulerConfiguration
 from scheduler.framework import Handle
+from scheduler.reloading import Reloader
 from scheduler.scheduler import Scheduler
 
 _DEBUG = "/debug/pods/{namespace}/{name}"
@@ -54,6 +55,8 @@ async def serve(options: Flags) -> None:
             raise run.Stop(str(problem)) from problem
         backoff = (configuration.pod_initial_backoff_seconds, configuration.pod_max_backoff_seconds)
         scheduler = Scheduler(handle, recorder, runtimes, backoff=backoff)
+        if options.reload_plugins:
+            group.create_task(Reloader(profiles, handle, scheduler).run(), name="plugins")
         group.create_task(informers.run(), name="informers")
         group.create_task(recorder.run(), name="events")
         group.create_task(_serve_health(options, scheduler), name="health")

@@ -87,6 +87,10 @@ class LabelColumn:
         mask: Mask = self.ids != 0
         return mask
 
+    def values(self) -> Sequence[str]:
+        """The texts behind the ids 1, 2 …; 0 is "not there"."""
+        return self._values.texts[1:]
+
     def domains(self) -> int:
         """One more than the highest id: the length of an array indexed by `ids`."""
         return len(self._values.texts)

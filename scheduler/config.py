@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from scheduler import own_plugins
 from scheduler.framework import Handle
+from scheduler.own_plugins import MODULE
 from scheduler.registry import DEFAULTS, NOT_YET, PLUGINS
 from scheduler.runtime import POINTS, Enabled, Runtime
 
@@ -62,6 +64,7 @@ class Flags(BaseModel):
     tls_private_key_file: str = Field("", description="Its key.")
     authentication_kubeconfig: str = Field("", description="Accepted as upstream does; health and metrics are open.")
     authorization_kubeconfig: str = Field("", description="Accepted as upstream does; health and metrics are open.")
+    reload_plugins: bool = Field(False, description="Load plugins of one's own again when their files change.")
     v: int = Field(0, description="Verbosity of the log.")
 
 
@@ -152,11 +155,16 @@ def identity() -> str:
 
 
 def build(profile: Profile, handle: Handle) -> Runtime:
-    """Make a profile's plugins; raises ConfigError for a name nobody knows."""
-    wanted = {point: points_of(profile, point) for point in POINTS}
+    """Make a profile's plugins; raises ConfigError for a name nobody knows, and for one's own that cannot be loaded."""
     args = {one.name: one.args for one in profile.plugin_config}
-    names = dict.fromkeys(name for refs in wanted.values() for name, _ in refs)
-    made = {name: PLUGINS[name](handle, args.get(name, {})) for name in names}
+    try:
+        own = {name: own_plugins.factory(name, given, POINTS) for name, given in args.items() if MODULE in given}
+        factories = {**PLUGINS, **own}
+        wanted = {point: points_of(profile, point, own) for point in POINTS}
+        names = dict.fromkeys(name for refs in wanted.values() for name, _ in refs)
+        made = {name: factories[name](handle, args.get(name, {})) for name in names}
+    except own_plugins.BadPlugin as problem:
+        raise ConfigError(str(problem)) from problem
     points: dict[str, list[Enabled]] = {}
     for point, protocol in POINTS.items():
         points[point] = [
@@ -165,7 +173,7 @@ def build(profile: Profile, handle: Handle) -> Runtime:
     return Runtime(profile.scheduler_name, points, handle.seed)
 
 
-def points_of(profile: Profile, point: str) -> Sequence[tuple[str, int]]:
+def points_of(profile: Profile, point: str, own: Container[str] = ()) -> Sequence[tuple[str, int]]:
     """Names and weights at an extension point: defaults, then `multiPoint`, then the point's own; raises ConfigError.
 
     As upstream has it: a point's own `enabled` adds a plugin or changes its weight, `disabled` takes it away, `*` all.
@@ -176,7 +184,7 @@ def points_of(profile: Profile, point: str) -> Sequence[tuple[str, int]]:
         disabled = {ref.name for ref in changes.disabled}
         chosen = {} if "*" in disabled else {name: weight for name, weight in chosen.items() if name not in disabled}
         for ref in changes.enabled:
-            if _is_known(ref.name):
+            if ref.name in own or _is_known(ref.name):
                 chosen[ref.name] = ref.weight or chosen.get(ref.name, 1)
     return tuple(chosen.items())
 
@@ -186,7 +194,7 @@ def _is_known(name: str) -> bool:
         logger.warning("plugin %s is named in the configuration and does nothing yet", name)
         return False
     if name not in PLUGINS:
-        raise ConfigError(f'plugin "{name}" does not exist')
+        raise ConfigError(f'plugin "{name}" does not exist, and no pluginConfig says in which module it is')
     return True
 
 

@@ -170,9 +170,9 @@ class SchedulingQueue:
         """The pod was bound."""
         self.delete(key)
 
-    def flush_waiting(self) -> None:
-        """Try again what has waited for FLUSH_AFTER seconds."""
-        limit = self._clock.monotonic() - FLUSH_AFTER
+    def flush_waiting(self, *, at_once: bool = False) -> None:
+        """Try again what has waited for FLUSH_AFTER seconds, or everything that waits."""
+        limit = float("inf") if at_once else self._clock.monotonic() - FLUSH_AFTER
         for entry in list(self._waiting.values()):
             if not entry.gated and entry.failed_at < limit:
                 self._requeue(entry)

@@ -47,7 +47,7 @@ class Scheduler:
         self._client = handle.client
         self._informers = informers = handle.informers
         self._recorder = recorder
-        self._profiles = profiles
+        self._profiles = dict(profiles)
         self._clock = clock
         self.cache = Cache()
         policy = Policy(self._pre_enqueue, self._sort_key, self._helps, *backoff)
@@ -141,6 +141,11 @@ class Scheduler:
         return self._profiles[pod.scheduler_name].helps(pod, rejected_by, event)
 
     # -- one pod ------------------------------------------------------------------------------------------------------
+
+    def use(self, runtime: Runtime) -> None:
+        """A profile's plugins are others from now on; what waits is asked again."""
+        self._profiles[runtime.scheduler_name] = runtime
+        self.queue.flush_waiting(at_once=True)
 
     def try_next(self, group: asyncio.TaskGroup) -> bool:
         """Place the next pod if there is one at this moment; whether there was."""
