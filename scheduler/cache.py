@@ -157,6 +157,7 @@ class NodeTable:
         self._counts: dict[str, OrderedDict[_Question, Amounts]] = {}
         self._terms: dict[str, dict[Term, dict[int, int]]] = {}
         self._ports: dict[tuple[str, int], dict[tuple[str, int], int]] = {}
+        self._images: dict[str, dict[int, int]] = {}
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -223,6 +224,10 @@ class NodeTable:
             view: Amounts = self._scored[0 if resource == "cpu" else 1, : self.size]
             return view
         return self.requested(resource)
+
+    def image(self, name: str) -> Mapping[int, int]:
+        """The rows whose nodes have an image, and its size there in bytes."""
+        return self._images.get(name, {})
 
     def unschedulable(self) -> Mask:
         """Nodes that are cordoned."""
@@ -297,6 +302,7 @@ class NodeTable:
         """Add a node or take over its new state; raises ValueError for quantities that are none."""
         offered = pods.amounts((node.get("status") or {}).get("allocatable"))
         row = self._row(meta.name_of(node))
+        self._set_images(row, self._objects[row], node)
         self._objects[row] = node
         self._live[row] = True
         self._unschedulable[row] = nodes.is_unschedulable(node)
@@ -314,6 +320,7 @@ class NodeTable:
         if row is None:
             return
         self._live[row] = False
+        self._set_images(row, self._objects[row], None)
         self._objects[row] = None
         self._release_if_empty(row)
 
@@ -417,9 +424,24 @@ class NodeTable:
             self.taint_sets.append(taints)
         return number
 
+    def _set_images(self, row: int, old: Json | None, new: Json | None) -> None:
+        before, after = _images_of(old), _images_of(new)
+        for name in before.keys() - after.keys():
+            rows = self._images[name]
+            del rows[row]
+            if not rows:
+                del self._images[name]
+        for name, size in after.items():
+            self._images.setdefault(name, {})[row] = size
+
     def _set_label(self, key: str, row: int, labels: Mapping[str, str]) -> None:
         ids, values = self._labels[key]
         ids[row] = values.id_of(labels[key]) if key in labels else 0
+
+
+def _images_of(node: Json | None) -> dict[str, int]:
+    images = ((node or {}).get("status") or {}).get("images") or ()
+    return {name: image.get("sizeBytes") or 0 for image in images for name in image.get("names") or ()}
 
 
 def _doubled(column: NDArray[_Item]) -> NDArray[_Item]:

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from scheduler import own_plugins
-from scheduler.framework import Handle
+from scheduler.framework import BadArguments, Handle, Plugin
 from scheduler.own_plugins import MODULE
-from scheduler.registry import DEFAULTS, NOT_YET, PLUGINS
+from scheduler.registry import DEFAULTS, NOT_YET, PLUGINS, Factory
 from scheduler.runtime import POINTS, Enabled, Runtime
 
 logger = logging.getLogger(__name__)
@@ -162,7 +162,7 @@ def build(profile: Profile, handle: Handle) -> Runtime:
         factories = {**PLUGINS, **own}
         wanted = {point: points_of(profile, point, own) for point in POINTS}
         names = dict.fromkeys(name for refs in wanted.values() for name, _ in refs)
-        made = {name: factories[name](handle, args.get(name, {})) for name in names}
+        made = {name: _made(name, factories[name], handle, args.get(name, {})) for name in names}
     except own_plugins.BadPlugin as problem:
         raise ConfigError(str(problem)) from problem
     points: dict[str, list[Enabled]] = {}
@@ -187,6 +187,13 @@ def points_of(profile: Profile, point: str, own: Container[str] = ()) -> Sequenc
             if ref.name in own or _is_known(ref.name):
                 chosen[ref.name] = ref.weight or chosen.get(ref.name, 1)
     return tuple(chosen.items())
+
+
+def _made(name: str, factory: Factory, handle: Handle, args: Mapping[str, Any]) -> Plugin:
+    try:
+        return factory(handle, args)
+    except BadArguments as problem:
+        raise ConfigError(f'initializing plugin "{name}": {problem}') from problem
 
 
 def _is_known(name: str) -> bool:

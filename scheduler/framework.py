@@ -155,6 +155,10 @@ class Diagnosis:
         return counts
 
 
+class BadArguments(Exception):
+    """A plugin cannot work with its `pluginConfig` arguments."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handle:
     """What plugins are given when they are made."""

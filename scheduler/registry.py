@@ -6,6 +6,7 @@ from typing import Any, Final
 from scheduler.framework import Handle, Plugin
 from scheduler.plugins.default_binder import DefaultBinder
 from scheduler.plugins.default_preemption import DefaultPreemption
+from scheduler.plugins.image_locality import ImageLocality
 from scheduler.plugins.inter_pod_affinity import InterPodAffinity
 from scheduler.plugins.node_affinity import NodeAffinity
 from scheduler.plugins.node_name import NodeName
@@ -33,6 +34,7 @@ PLUGINS: Final[Mapping[str, Factory]] = {
     PodTopologySpread.name: PodTopologySpread,
     InterPodAffinity.name: InterPodAffinity,
     DefaultPreemption.name: DefaultPreemption,
+    ImageLocality.name: lambda handle, args: ImageLocality(),
     NodeResourcesBalancedAllocation.name: lambda handle, args: NodeResourcesBalancedAllocation(args),
     DefaultBinder.name: lambda handle, args: DefaultBinder(handle.client),
 }
@@ -51,6 +53,7 @@ DEFAULTS: Final[Mapping[str, int]] = {
     "InterPodAffinity": 2,
     "DefaultPreemption": 1,
     "NodeResourcesBalancedAllocation": 1,
+    "ImageLocality": 1,
     "DefaultBinder": 1,
 }
 
@@ -62,7 +65,6 @@ NOT_YET: Final = frozenset(
         "VolumeBinding",
         "VolumeZone",
         "DynamicResources",
-        "ImageLocality",
         "GangScheduling",
         "NodeDeclaredFeatures",
     }

@@ -8,20 +8,22 @@ import numpy as np
 from machinery.api import pods as pod_api
 from machinery.api.codec import Json
 from scheduler.cache import Amounts, Mask, NodeTable, Vector
-from scheduler.framework import MAX_SCORE, Action, ClusterEvent, CycleState, Resource, Verdict
+from scheduler.framework import MAX_SCORE, Action, BadArguments, ClusterEvent, CycleState, Resource, Verdict
 from scheduler.pods import Pod
 
 DEFAULT_WEIGHTS: Final[Mapping[str, int]] = {"cpu": 1, "memory": 1}
 
 
 class NodeResourcesFit:
-    """Filters on requests against allocatable; scores by the strategy LeastAllocated (the default) or MostAllocated."""
+    """Filters on requests against allocatable; scores what is free, what is used, or points along a curve."""
 
     name: ClassVar[str] = "NodeResourcesFit"
 
     def __init__(self, args: Mapping[str, Any] | None = None) -> None:
         strategy = (args or {}).get("scoringStrategy") or {}
         self._most = strategy.get("type") == "MostAllocated"
+        ratio = strategy.get("type") == "RequestedToCapacityRatio"
+        self._shape = _shape(strategy.get("requestedToCapacityRatio") or {}) if ratio else None
         self._weights = {
             one["name"]: one.get("weight") or 1 for one in strategy.get("resources") or ()
         } or DEFAULT_WEIGHTS
@@ -46,6 +48,8 @@ class NodeResourcesFit:
 
     def score(self, state: CycleState, pod: Pod, nodes: NodeTable) -> Vector:
         """The weighted mean over the resources of the share that is free (or, by MostAllocated, used)."""
+        if self._shape is not None:
+            return self._by_shape(pod, nodes, *self._shape)
         total, weights = nodes.zeros(), nodes.zeros()
         for resource, weight in self._weights.items():
             allocatable = nodes.allocatable(resource)
@@ -53,6 +57,22 @@ class NodeResourcesFit:
             total += np.where(counted, self._share(allocatable, wanted(pod, nodes, resource)) * weight, 0)
             weights += np.where(counted, weight, 0)
         score: Vector = np.floor(np.divide(total, weights, out=nodes.zeros(), where=weights > 0))
+        return score
+
+    def _by_shape(self, pod: Pod, nodes: NodeTable, utilization: Vector, points: Vector) -> Vector:
+        """Points for how full a node would be, along a broken line; a resource without points does not count.
+
+        Upstream: noderesources/requested_to_capacity_ratio.go.
+        """
+        total, weights = nodes.zeros(), nodes.zeros()
+        for resource, weight in self._weights.items():
+            allocatable, requested = nodes.allocatable(resource), wanted(pod, nodes, resource)
+            used = np.where(requested > allocatable, 100, requested * 100 // np.maximum(allocatable, 1))
+            earned = np.trunc(np.interp(used, utilization, points))
+            counts = (allocatable > 0) & (earned > 0)
+            total += np.where(counts, earned * weight, 0)
+            weights += np.where(counts, weight, 0)
+        score: Vector = np.rint(np.divide(total, weights, out=nodes.zeros(), where=weights > 0))
         return score
 
     def _share(self, allocatable: Amounts, requested: Amounts) -> Vector:
@@ -77,6 +97,15 @@ class NodeResourcesFit:
     def _could_fit(self, pod: Pod, node: Json) -> bool:
         offered = pod_api.amounts((node.get("status") or {}).get("allocatable"))
         return all(offered.get(name, 0) >= amount for name, amount in pod.requests.items() if name not in self._ignored)
+
+
+def _shape(ratio: Mapping[str, Any]) -> tuple[Vector, Vector]:
+    """Use in percent and its points of 100 (a configuration has points of 10). Raises BadArguments without any."""
+    shape = sorted(ratio.get("shape") or (), key=lambda point: point.get("utilization") or 0)
+    if not shape:
+        raise BadArguments("requestedToCapacityRatio.shape: Required value: at least one point must be specified")
+    utilization = np.array([float(point.get("utilization") or 0) for point in shape])
+    return utilization, np.array([float(point.get("score") or 0) * 10 for point in shape])
 
 
 def wanted(pod: Pod, nodes: NodeTable, resource: str) -> Amounts:

@@ -18,6 +18,7 @@ from machinery.client.store import Lister
 from scheduler.cache import Amounts, Mask, NodeTable, Vector
 from scheduler.framework import MAX_SCORE, OK, SKIP, ClusterEvent, CycleState, Handle, Resource, Status, Verdict
 from scheduler.plugins.node_affinity import required_nodes
+from scheduler.plugins.tolerations import tolerated_nodes
 from scheduler.pods import Pod
 
 HOSTNAME: Final = "kubernetes.io/hostname"
@@ -39,6 +40,7 @@ class Constraint:
     hard: bool
     selector: LabelSelector
     honor_affinity: bool = True
+    honor_taints: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +160,13 @@ def _constraint(constraint: Json, pod: Pod, selector: LabelSelector) -> Constrai
         hard=constraint.get("whenUnsatisfiable") != "ScheduleAnyway",
         selector=selector,
         honor_affinity=constraint.get("nodeAffinityPolicy") != "Ignore",
+        honor_taints=constraint.get("nodeTaintsPolicy") == "Honor",
     )
 
 
 def _skew(constraint: Constraint, pod: Pod, nodes: NodeTable, labelled: Mask) -> Amounts:
     """For each row, how far its domain would be ahead of the emptiest one with the pod in it."""
-    eligible = labelled & (required_nodes(pod, nodes) if constraint.honor_affinity else nodes.all())
+    eligible = labelled & _counted(constraint, pod, nodes)
     ids = nodes.label(constraint.key).ids
     counts = nodes.count_pods(pod.key.namespace, constraint.selector)
     per_domain = _per_domain(constraint, nodes, counts, eligible)
@@ -173,13 +176,19 @@ def _skew(constraint: Constraint, pod: Pod, nodes: NodeTable, labelled: Mask) ->
     return skew
 
 
+def _counted(constraint: Constraint, pod: Pod, nodes: NodeTable) -> Mask:
+    """The nodes whose pods count, by the constraint's policies (KEP-3094)."""
+    counted = required_nodes(pod, nodes) if constraint.honor_affinity else nodes.all()
+    return counted & tolerated_nodes(pod, nodes) if constraint.honor_taints else counted
+
+
 def _crowding(constraint: Constraint, pod: Pod, nodes: NodeTable, counts: Amounts, considered: Mask) -> Vector:
     column = nodes.label(constraint.key)
     present = column.present()
     if constraint.key == HOSTNAME:
         domains = int(np.count_nonzero(considered))
     else:
-        eligible = required_nodes(pod, nodes) if constraint.honor_affinity else nodes.all()
+        eligible = _counted(constraint, pod, nodes)
         counts = _per_domain(constraint, nodes, counts, eligible & present)[column.ids]
         domains = int(np.count_nonzero(np.bincount(column.ids[considered & present])))
     crowding = counts * np.log(domains + 2) + (constraint.max_skew - 1)

@@ -7,10 +7,9 @@ import numpy as np
 
 from scheduler.cache import Mask, NodeTable, Taints, Vector
 from scheduler.framework import OK, SKIP, ClusterEvent, CycleState, Resource, Status, normalized
-from scheduler.plugins.tolerations import is_tolerated
+from scheduler.plugins.tolerations import HARD, is_tolerated, tolerated_nodes
 from scheduler.pods import Pod
 
-_HARD = ("NoSchedule", "NoExecute")
 _SOFT = "PreferNoSchedule"
 
 
@@ -22,13 +21,7 @@ class TaintToleration:
 
     def filter(self, state: CycleState, pod: Pod, nodes: NodeTable) -> Mask:
         """Nodes without a hard taint that the pod does not tolerate."""
-        tolerations = pod.tolerations
-
-        def fits(taints: Taints) -> bool:
-            return all(is_tolerated(taint, tolerations) for taint in taints if taint[2] in _HARD)
-
-        mask: Mask = _per_node(nodes, fits).astype(np.bool_)
-        return mask
+        return tolerated_nodes(pod, nodes)
 
     def pre_score(self, state: CycleState, pod: Pod, nodes: NodeTable, fits: Mask) -> Status:
         """Without a soft taint anywhere there is no preference."""
@@ -53,7 +46,7 @@ class TaintToleration:
         if event.resource is not Resource.NODE:
             return event.resource is Resource.PENDING_POD
         taints = (event.obj.get("spec") or {}).get("taints") or []
-        hard = [(one["key"], one.get("value") or "", one["effect"]) for one in taints if one.get("effect") in _HARD]
+        hard = [(one["key"], one.get("value") or "", one["effect"]) for one in taints if one.get("effect") in HARD]
         return all(is_tolerated(taint, pod.tolerations) for taint in hard)
 
 

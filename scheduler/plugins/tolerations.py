@@ -1,13 +1,31 @@
 """Whether tolerations cover a taint: shared by the plugins that look at taints."""
 
 from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
 
 from machinery.api.codec import Json
+from scheduler.cache import Mask, NodeTable
+from scheduler.pods import Pod
+
+#: effects that keep pods away
+HARD: Final = ("NoSchedule", "NoExecute")
 
 
 def is_tolerated(taint: tuple[str, str, str], tolerations: Iterable[Json]) -> bool:
     """Whether one of the tolerations covers a taint of key, value, effect (upstream: api/core/v1/toleration.go)."""
     return any(_covers(toleration, *taint) for toleration in tolerations)
+
+
+def tolerated_nodes(pod: Pod, nodes: NodeTable) -> Mask:
+    """Nodes without a hard taint that the pod does not tolerate; asked once per different set of taints."""
+    tolerations = pod.tolerations
+    verdicts = [
+        all(is_tolerated(taint, tolerations) for taint in taints if taint[2] in HARD) for taints in nodes.taint_sets
+    ]
+    mask: Mask = np.array(verdicts, dtype=np.bool_)[nodes.taint_ids()]
+    return mask
 
 
 def _covers(toleration: Json, key: str, value: str, effect: str) -> bool:

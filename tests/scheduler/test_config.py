@@ -38,6 +38,7 @@ def test_the_default_profile_has_upstreams_plugins_where_they_take_part() -> Non
         "PodTopologySpread",
         "InterPodAffinity",
         "NodeResourcesBalancedAllocation",
+        "ImageLocality",
     ]
     assert runtime.plugins["bind"] == ["DefaultBinder"]
 

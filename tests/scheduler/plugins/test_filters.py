@@ -196,3 +196,24 @@ def test_hard_topology_spread_keeps_the_skew() -> None:
     )
     nodes.add_pod(pod("two", labels=web), "c")
     assert passes(plugin, candidate, nodes) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [pytest.param({}, set(), id="ignored"), pytest.param({"nodeTaintsPolicy": "Honor"}, {"a"}, id="honoured")],
+)
+def test_topology_spread_counts_tainted_nodes_unless_told_otherwise(policy: Json, expected: set[str]) -> None:
+    nodes = table(
+        node("a", labels={"zone": "1"}),
+        node("empty", labels={"zone": "2"}, taints=[taint("dedicated")]),
+    )
+    nodes.add_pod(pod("one", labels={"app": "web"}), "a")
+    rule = {
+        "topologyKey": "zone",
+        "maxSkew": 1,
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app": "web"}},
+        **policy,
+    }
+    candidate = pod("p", labels={"app": "web"}, topologySpreadConstraints=[rule])
+    assert passes(PodTopologySpread(handle()), candidate, nodes) - {"empty"} == expected

@@ -6,7 +6,8 @@ import pytest
 
 from machinery.api.codec import Json
 from scheduler.cache import NodeTable
-from scheduler.framework import CycleState
+from scheduler.framework import BadArguments, CycleState
+from scheduler.plugins.image_locality import ImageLocality
 from scheduler.plugins.node_affinity import NodeAffinity
 from scheduler.plugins.node_resources_balanced_allocation import NodeResourcesBalancedAllocation
 from scheduler.plugins.node_resources_fit import NodeResourcesFit
@@ -114,3 +115,40 @@ def test_pods_of_one_replica_set_are_spread_over_zones() -> None:
     candidate.obj["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "web", "controller": True}]
     same_node, same_zone, free = scores(plugin, candidate, nodes)
     assert same_node < same_zone < free
+
+
+def _having(name: str, image: str, size: int) -> Json:
+    return {**node(name), "status": {**node(name)["status"], "images": [{"names": [image], "sizeBytes": size}]}}
+
+
+def test_nodes_that_have_the_image_are_preferred_the_more_the_larger_it_is() -> None:
+    nodes = table(
+        _having("large", "app:v1", 800 << 20), _having("tiny", "app:v1", 5 << 20), node("none"), node("none2")
+    )
+    wants = pod("p", containers=[{"name": "c", "image": "app:v1"}])
+    # half of the nodes have it: 400 of 23 to 1,000 MB
+    assert scores(ImageLocality(), wants, nodes) == [38.0, 0.0, 0.0, 0.0]
+    nodes.set_node(node("large"))
+    assert scores(ImageLocality(), wants, nodes) == [0.0, 0.0, 0.0, 0.0]
+
+
+def test_an_image_without_a_tag_is_the_latest_and_a_port_is_no_tag() -> None:
+    nodes = table(_having("a", "host:5000/app:latest", 2000 << 20), node("b"))
+    assert scores(ImageLocality(), pod("p", containers=[{"name": "c", "image": "host:5000/app"}]), nodes) == [
+        100.0,
+        0.0,
+    ]
+
+
+def test_points_along_a_curve_of_use() -> None:
+    bins = [{"utilization": 0, "score": 0}, {"utilization": 100, "score": 10}]
+    strategy = {"type": "RequestedToCapacityRatio", "requestedToCapacityRatio": {"shape": bins}}
+    nodes = table(node("a"), node("b", cpu="2"), node("c", cpu="500m"))
+    cpu = [{"name": "cpu", "weight": 3}, {"name": "memory", "weight": 1}]
+    plugin = NodeResourcesFit({"scoringStrategy": {**strategy, "resources": cpu}})
+    assert scores(plugin, _with("1", "2Gi"), nodes) == [25.0, 44.0, 81.0]
+
+
+def test_a_curve_without_points_is_told() -> None:
+    with pytest.raises(BadArguments, match="at least one point"):
+        NodeResourcesFit({"scoringStrategy": {"type": "RequestedToCapacityRatio"}})
