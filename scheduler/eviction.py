@@ -12,6 +12,7 @@ from machinery.client.events import EventRecorder
 from machinery.client.rest import STRATEGIC_PATCH, Client, ConnectionProblem
 from scheduler.framework import Nomination
 from scheduler.pods import Pod
+from scheduler.waiting import WaitingPods
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +20,9 @@ logger = logging.getLogger(__name__)
 class Evictor:
     """Makes room for a pod."""
 
-    def __init__(self, client: Client, recorder: EventRecorder, clock: Clock = REAL) -> None:
+    def __init__(self, client: Client, recorder: EventRecorder, waiting: WaitingPods, clock: Clock = REAL) -> None:
         self._client = client
+        self._waiting = waiting
         self._recorder = recorder
         self._clock = clock
 
@@ -29,7 +31,9 @@ class Evictor:
         for other in less_important:
             await self._patch(other, {"nominatedNodeName": None})
         for victim in nomination.victims:
-            if not victim.is_terminating:
+            if waits := self._waiting.get(victim.key):
+                waits.reject("DefaultPreemption", "preempted")
+            elif not victim.is_terminating:
                 await self._evict(victim, pod, nomination.node)
 
     async def _evict(self, victim: Pod, pod: Pod, node: str) -> None:

@@ -16,6 +16,7 @@ from machinery.client.informer import Informers
 from machinery.client.rest import Client
 from scheduler.cache import Mask, NodeTable, Vector
 from scheduler.pods import Pod
+from scheduler.waiting import WaitingPods
 
 MAX_SCORE: Final = 100.0
 SortKey: TypeAlias = tuple[Any, ...]
@@ -29,6 +30,7 @@ class Code(Enum):
     UNSCHEDULABLE = "Unschedulable"
     UNRESOLVABLE = "UnschedulableAndUnresolvable"
     SKIP = "Skip"
+    WAIT = "Wait"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Status:
     code: Code
     reasons: tuple[str, ...] = ()
     plugin: str = ""
+    #: how long to WAIT at most
+    seconds: float = 0.0
 
     @property
     def is_rejection(self) -> bool:
@@ -52,6 +56,11 @@ class Status:
 
 OK: Final = Status(Code.SUCCESS)
 SKIP: Final = Status(Code.SKIP)
+
+
+def wait(seconds: float) -> Status:
+    """A Permit plugin's answer: not yet. `Handle.waiting` has the pod until it is allowed, refused or out of time."""
+    return Status(Code.WAIT, seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +176,8 @@ class Handle:
     informers: Informers
     #: makes choices between equals repeatable; None: they are not
     seed: int | None = None
+    #: pods whose Permit plugins said `wait`
+    waiting: WaitingPods = field(default_factory=WaitingPods)
 
 
 class Plugin(Protocol):
@@ -270,7 +281,7 @@ class PermitPlugin(Protocol):
     """Has the last word before binding."""
 
     def permit(self, state: CycleState, pod: Pod, node: str) -> Status:
-        """OK or a rejection."""
+        """OK, a rejection, or `wait(seconds)`."""
 
 
 @runtime_checkable

@@ -250,13 +250,16 @@ class Runtime:
         for _, plugin in reversed(self._reserves):
             plugin.unreserve(state, pod, node)
 
-    def permit(self, state: CycleState, pod: Pod, node: str) -> Status:
-        """OK, or the first rejection."""
+    def permit(self, state: CycleState, pod: Pod, node: str) -> tuple[Status, Mapping[str, float]]:
+        """The first rejection; or OK, and for how many seconds at most which plugins want to wait."""
+        waits: dict[str, float] = {}
         for name, plugin in self._permits:
             status = plugin.permit(state, pod, node)
-            if status.code is not Code.SUCCESS:
-                return Status(status.code, status.reasons, name)
-        return OK
+            if status.code is Code.WAIT:
+                waits[name] = status.seconds
+            elif status.code is not Code.SUCCESS:
+                return Status(status.code, status.reasons, name), {}
+        return OK, waits
 
     async def bind(self, state: CycleState, pod: Pod, node: str) -> Status:
         """PreBind, then the first Bind plugin that does not skip, then PostBind."""

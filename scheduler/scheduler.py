@@ -21,6 +21,7 @@ from scheduler.nominations import Nominations
 from scheduler.pods import Pod, pod_of
 from scheduler.queue import Place, Policy, QueuedPod, SchedulingQueue
 from scheduler.runtime import NoFit, Runtime
+from scheduler.waiting import WaitingPod
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Scheduler:
         self._client = handle.client
         self._informers = informers = handle.informers
         self._recorder = recorder
+        self._waiting = handle.waiting
         self._profiles = dict(profiles)
         self._clock = clock
         self.cache = Cache()
@@ -56,7 +58,7 @@ class Scheduler:
             metrics.watch_pending(name, partial(self.queue.count, place))
         self.nominations = Nominations()
         self.attempts = Attempts()
-        self._evictor = Evictor(handle.client, recorder, clock)
+        self._evictor = Evictor(handle.client, recorder, handle.waiting, clock)
         self._binding_slots = asyncio.Semaphore(_BINDINGS_AT_ONCE)
         informers.watch(kinds.NODES, on_change=self._on_node)
         informers.watch(kinds.PODS, on_change=self._on_pod)
@@ -103,6 +105,8 @@ class Scheduler:
         key = meta.key_of(obj)
         self.queue.delete(key)
         self.nominations.remove(key)
+        if waiting := self._waiting.get(key):
+            waiting.reject("", "removed")
         if pods.node_of(obj) or self.cache.is_assumed(key):
             self.cache.remove_pod(key)
             self.queue.happened(ClusterEvent(Resource.ASSIGNED_POD, Action.DELETE, old or new, None))
@@ -197,11 +201,19 @@ class Scheduler:
         self._remember(entry, "Scheduled", f"chosen: {node}", node=node)
         self.cache.assume(pod, node)
         self.nominations.remove(pod.key)
-        for status in (runtime.reserve(state, pod, node), runtime.permit(state, pod, node)):
-            if status.code is not Code.SUCCESS:
-                self._give_back(runtime, state, pod, node)
-                self._failed(group, entry, _failure(status))
-                return
+        waits: Mapping[str, float] = {}
+        status = runtime.reserve(state, pod, node)
+        if status.code is Code.SUCCESS:
+            status, waits = runtime.permit(state, pod, node)
+        if status.code is not Code.SUCCESS:
+            self._give_back(runtime, state, pod, node)
+            self._failed(group, entry, _failure(status))
+            return
+        if waits:
+            waiting = WaitingPod(pod, node, waits)
+            self._waiting.add(waiting)
+            group.create_task(self._bind_when_allowed(group, entry, state, waiting), name=f"wait {pod.key}")
+            return
         group.create_task(self._bind(group, entry, state, node), name=f"bind {pod.key}")
 
     def _remember(
@@ -222,6 +234,20 @@ class Scheduler:
             self.nominations.remove(other.key)
         self.nominations.add(pod, nomination.node)
         group.create_task(self._evictor.make_room(pod, nomination, outranked), name=f"preempt for {pod.key}")
+
+    async def _bind_when_allowed(
+        self, group: asyncio.TaskGroup, entry: QueuedPod, state: CycleState, waiting: WaitingPod
+    ) -> None:
+        pod = entry.pod
+        try:
+            refusal = await waiting.decided(self._clock)
+        finally:
+            self._waiting.remove(pod.key)
+        if refusal is None:
+            await self._bind(group, entry, state, waiting.node)
+            return
+        self._give_back(self._profiles[pod.scheduler_name], state, pod, waiting.node)
+        self._failed(group, entry, _failure(Status(Code.UNSCHEDULABLE, (refusal.reason,), refusal.plugin)))
 
     async def _bind(self, group: asyncio.TaskGroup, entry: QueuedPod, state: CycleState, node: str) -> None:
         pod = entry.pod

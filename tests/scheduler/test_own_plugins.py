@@ -109,7 +109,7 @@ def _blocks(language: str) -> list[str]:
 
 
 def test_the_page_builds_a_plugin_that_works_both_ways(tmp_path: Path) -> None:
-    simple, columns = _blocks("python")
+    simple, columns, _ = _blocks("python")
     configuration, cluster = _blocks("yaml")
     (tmp_path / "config.yaml").write_text(configuration)
     (tmp_path / "cluster.yaml").write_text(cluster)

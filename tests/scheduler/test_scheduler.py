@@ -1,9 +1,9 @@
 """One pod's way through the scheduler, with an API server that only remembers what it was sent."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from machinery.aio.clock import FakeClock
 from machinery.api import errors
@@ -20,6 +20,9 @@ from scheduler.queue import Place
 from scheduler.runtime import Enabled, Runtime
 from scheduler.scheduler import Scheduler
 from tests.scheduler.objects import key, named, node, pod_object
+
+#: a profile, what makes one, or upstream's default
+Profiles: TypeAlias = Runtime | Callable[[Handle], Runtime] | None
 
 
 class RememberingClient:
@@ -80,7 +83,7 @@ class Recorder:
 class Setup:
     """A running scheduler and everything around it."""
 
-    def __init__(self, profile: Runtime | None = None) -> None:
+    def __init__(self, profile: Profiles = None) -> None:
         self.client, self.informers, self.recorder, self.clock = (
             RememberingClient(),
             HandFed(),
@@ -91,7 +94,9 @@ class Setup:
         informers: Any = self.informers
         recorder: Any = self.recorder
         handle = Handle(client, informers)
-        profiles = {"default-scheduler": profile or build(Profile(), handle)}
+        self.waiting = handle.waiting
+        made = profile(handle) if callable(profile) else profile
+        profiles = {"default-scheduler": made or build(Profile(), handle)}
         self.scheduler = Scheduler(handle, recorder, profiles, clock=self.clock)
 
     def add_pod(self, name: str, **facts: Any) -> Json:
@@ -114,7 +119,7 @@ class Setup:
 
 
 @asynccontextmanager
-async def running(profile: Runtime | None = None) -> AsyncIterator[Setup]:
+async def running(profile: Profiles = None) -> AsyncIterator[Setup]:
     """A scheduler that runs, with one node."""
     setup = Setup(profile)
     setup.informers.tell("nodes", None, node("n1"))
