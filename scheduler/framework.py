@@ -88,6 +88,16 @@ class Resource(Enum):
     PENDING_POD = "Pod"
     NODE = "Node"
     SERVICE = "Service"
+    PERSISTENT_VOLUME = "PersistentVolume"
+    PERSISTENT_VOLUME_CLAIM = "PersistentVolumeClaim"
+    STORAGE_CLASS = "StorageClass"
+    CSI_NODE = "CSINode"
+    CSI_DRIVER = "CSIDriver"
+    CSI_STORAGE_CAPACITY = "CSIStorageCapacity"
+    VOLUME_ATTACHMENT = "VolumeAttachment"
+    RESOURCE_CLAIM = "ResourceClaim"
+    RESOURCE_SLICE = "ResourceSlice"
+    DEVICE_CLASS = "DeviceClass"
 
 
 class Action(Enum):
@@ -181,7 +191,7 @@ class Handle:
 
 
 class Plugin(Protocol):
-    """Every plugin has upstream's name."""
+    """Every plugin has upstream's name; `events`, where there is one, names the other resources it wants to hear of."""
 
     name: ClassVar[str]
 

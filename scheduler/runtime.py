@@ -1,6 +1,7 @@
 """Runs a profile's plugins, extension point by extension point. Which plugins, and when, is decided elsewhere."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,6 +35,8 @@ from scheduler.framework import (
     Verdict,
 )
 from scheduler.pods import Pod
+
+logger = logging.getLogger(__name__)
 
 #: upstream's name of each extension point, and the protocol a plugin takes part by
 POINTS: Final[Mapping[str, type[Any]]] = {
@@ -91,6 +94,8 @@ class Runtime:
         self.scheduler_name = scheduler_name
         self._random = np.random.default_rng(seed)
         by_name = {one.plugin.name: one.plugin for many in plugins.values() for one in many}
+        #: kinds that the plugins want to hear of beyond pods, nodes and services
+        self.resources = frozenset(one for plugin in by_name.values() for one in getattr(plugin, "events", ()))
         self._hints = {name: plugin for name, plugin in by_name.items() if isinstance(plugin, HintPlugin)}
         at = {point: [one.plugin for one in plugins.get(point, ())] for point in POINTS}
         self.plugins: Mapping[str, list[str]] = {point: [one.name for one in many] for point, many in at.items()}
@@ -106,7 +111,7 @@ class Runtime:
         self._permits = [(one.name, one) for one in at["permit"] if isinstance(one, PermitPlugin)]
         self._pre_binds = [(one.name, one) for one in at["preBind"] if isinstance(one, PreBindPlugin)]
         self._binds = [(one.name, one) for one in at["bind"] if isinstance(one, BindPlugin)]
-        self._post_binds = [one for one in at["postBind"] if isinstance(one, PostBindPlugin)]
+        self._post_binds = [(one.name, one) for one in at["postBind"] if isinstance(one, PostBindPlugin)]
 
     # -- queue --------------------------------------------------------------------------------------------------------
 
@@ -247,8 +252,8 @@ class Runtime:
 
     def unreserve(self, state: CycleState, pod: Pod, node: str) -> None:
         """Undo `reserve`, in reverse order."""
-        for _, plugin in reversed(self._reserves):
-            plugin.unreserve(state, pod, node)
+        for name, plugin in reversed(self._reserves):
+            _tell(name, plugin.unreserve, state, pod, node)
 
     def permit(self, state: CycleState, pod: Pod, node: str) -> tuple[Status, Mapping[str, float]]:
         """The first rejection; or OK, and for how many seconds at most which plugins want to wait."""
@@ -269,8 +274,8 @@ class Runtime:
                 return Status(status.code, status.reasons, name)
         status = await self._bind(state, pod, node)
         if status.code is Code.SUCCESS:
-            for told in self._post_binds:
-                told.post_bind(state, pod, node)
+            for name, told in self._post_binds:
+                _tell(name, told.post_bind, state, pod, node)
         return status
 
     async def _bind(self, state: CycleState, pod: Pod, node: str) -> Status:
@@ -279,6 +284,14 @@ class Runtime:
             if status.code is not Code.SKIP:
                 return Status(status.code, status.reasons, name)
         return Status(Code.ERROR, ("no bind plugin took the pod",))
+
+
+def _tell(name: str, call: Callable[[CycleState, Pod, str], None], state: CycleState, pod: Pod, node: str) -> None:
+    """Tell a plugin what it cannot change any more: if it raises, the others hear of it all the same."""
+    try:
+        call(state, pod, node)
+    except Exception:  # what it is told of has happened
+        logger.exception("plugin %s, told of %s on %s", name, pod.key, node)
 
 
 def _with_room_for(others: Nominated, pod: Pod, nodes: NodeTable, fits: Mask, diagnosis: Diagnosis) -> Mask:

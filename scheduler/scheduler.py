@@ -27,6 +27,19 @@ logger = logging.getLogger(__name__)
 
 #: upstream's names of the places, in scheduler_pending_pods
 _QUEUES = {Place.ACTIVE: "active", Place.BACKING_OFF: "backoff", Place.WAITING: "unschedulable"}
+#: what plugins may want to hear of
+_OTHER_KINDS = {
+    Resource.PERSISTENT_VOLUME: kinds.PERSISTENT_VOLUMES,
+    Resource.PERSISTENT_VOLUME_CLAIM: kinds.PERSISTENT_VOLUME_CLAIMS,
+    Resource.STORAGE_CLASS: kinds.STORAGE_CLASSES,
+    Resource.CSI_NODE: kinds.CSI_NODES,
+    Resource.CSI_DRIVER: kinds.CSI_DRIVERS,
+    Resource.CSI_STORAGE_CAPACITY: kinds.CSI_STORAGE_CAPACITIES,
+    Resource.VOLUME_ATTACHMENT: kinds.VOLUME_ATTACHMENTS,
+    Resource.RESOURCE_CLAIM: kinds.RESOURCE_CLAIMS,
+    Resource.RESOURCE_SLICE: kinds.RESOURCE_SLICES,
+    Resource.DEVICE_CLASS: kinds.DEVICE_CLASSES,
+}
 _BINDINGS_AT_ONCE = 100
 _HOUSEKEEPING_SECONDS = 30.0
 #: there was no node to ask a plugin about: a name no plugin has, so that every event counts
@@ -62,7 +75,9 @@ class Scheduler:
         self._binding_slots = asyncio.Semaphore(_BINDINGS_AT_ONCE)
         informers.watch(kinds.NODES, on_change=self._on_node)
         informers.watch(kinds.PODS, on_change=self._on_pod)
-        informers.watch(kinds.SERVICES, on_change=self._on_service)
+        informers.watch(kinds.SERVICES, on_change=partial(self._on_other, Resource.SERVICE))
+        for resource in {one for runtime in profiles.values() for one in runtime.resources}:
+            informers.watch(_OTHER_KINDS[resource], on_change=partial(self._on_other, resource))
 
     async def run(self) -> None:
         """Place pods for ever."""
@@ -85,9 +100,9 @@ class Scheduler:
             action = Action.ADD if old is None else Action.UPDATE
             self.queue.happened(ClusterEvent(Resource.NODE, action, old, new))
 
-    def _on_service(self, old: Json | None, new: Json | None) -> None:
+    def _on_other(self, resource: Resource, old: Json | None, new: Json | None) -> None:
         action = Action.ADD if old is None else Action.DELETE if new is None else Action.UPDATE
-        self.queue.happened(ClusterEvent(Resource.SERVICE, action, old, new))
+        self.queue.happened(ClusterEvent(resource, action, old, new))
 
     def _on_pod(self, old: Json | None, new: Json | None) -> None:
         if new is None or pods.is_terminal(new):
@@ -201,10 +216,7 @@ class Scheduler:
         self._remember(entry, "Scheduled", f"chosen: {node}", node=node)
         self.cache.assume(pod, node)
         self.nominations.remove(pod.key)
-        waits: Mapping[str, float] = {}
-        status = runtime.reserve(state, pod, node)
-        if status.code is Code.SUCCESS:
-            status, waits = runtime.permit(state, pod, node)
+        status, waits = self._reserve(runtime, state, pod, node)
         if status.code is not Code.SUCCESS:
             self._give_back(runtime, state, pod, node)
             self._failed(group, entry, _failure(status))
@@ -215,6 +227,14 @@ class Scheduler:
             group.create_task(self._bind_when_allowed(group, entry, state, waiting), name=f"wait {pod.key}")
             return
         group.create_task(self._bind(group, entry, state, node), name=f"bind {pod.key}")
+
+    def _reserve(self, runtime: Runtime, state: CycleState, pod: Pod, node: str) -> tuple[Status, Mapping[str, float]]:
+        try:
+            status = runtime.reserve(state, pod, node)
+            return runtime.permit(state, pod, node) if status.code is Code.SUCCESS else (status, {})
+        except Exception as problem:  # a plugin's mistake fails this pod, and what is assumed for it is given back
+            logger.exception("reserving %s for %s", node, pod.key)
+            return Status(Code.ERROR, (str(problem),)), {}
 
     def _remember(
         self, entry: QueuedPod, result: str, message: str, *, node: str = "", diagnosis: Diagnosis | None = None

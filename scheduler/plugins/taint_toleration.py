@@ -1,13 +1,10 @@
 """TaintToleration: nodes repel pods by taints; pods that tolerate them may come."""
 
-from collections.abc import Callable
 from typing import ClassVar
 
-import numpy as np
-
-from scheduler.cache import Mask, NodeTable, Taints, Vector
+from scheduler.cache import Mask, NodeTable, Vector
 from scheduler.framework import OK, SKIP, ClusterEvent, CycleState, Resource, Status, normalized
-from scheduler.plugins.tolerations import HARD, is_tolerated, tolerated_nodes
+from scheduler.plugins.tolerations import HARD, intolerable_taints, is_tolerated, tolerated_nodes
 from scheduler.pods import Pod
 
 _SOFT = "PreferNoSchedule"
@@ -31,11 +28,7 @@ class TaintToleration:
     def score(self, state: CycleState, pod: Pod, nodes: NodeTable) -> Vector:
         """How many soft taints the pod does not tolerate; `normalize` turns it round."""
         tolerations = [one for one in pod.tolerations if not one.get("effect") or one["effect"] == _SOFT]
-
-        def intolerable(taints: Taints) -> int:
-            return sum(taint[2] == _SOFT and not is_tolerated(taint, tolerations) for taint in taints)
-
-        return _per_node(nodes, intolerable)
+        return intolerable_taints(tolerations, nodes, (_SOFT,))
 
     def normalize(self, state: CycleState, scores: Vector, fits: Mask) -> Vector:
         """The fewer, the better."""
@@ -48,8 +41,3 @@ class TaintToleration:
         taints = (event.obj.get("spec") or {}).get("taints") or []
         hard = [(one["key"], one.get("value") or "", one["effect"]) for one in taints if one.get("effect") in HARD]
         return all(is_tolerated(taint, pod.tolerations) for taint in hard)
-
-
-def _per_node(nodes: NodeTable, answer: Callable[[Taints], float]) -> Vector:
-    vector: Vector = np.array([answer(taints) for taints in nodes.taint_sets], dtype=np.float64)[nodes.taint_ids()]
-    return vector

@@ -1,12 +1,12 @@
 """Whether tolerations cover a taint: shared by the plugins that look at taints."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 import numpy as np
 
 from machinery.api.codec import Json
-from scheduler.cache import Mask, NodeTable
+from scheduler.cache import Mask, NodeTable, Vector
 from scheduler.pods import Pod
 
 #: effects that keep pods away
@@ -19,13 +19,19 @@ def is_tolerated(taint: tuple[str, str, str], tolerations: Iterable[Json]) -> bo
 
 
 def tolerated_nodes(pod: Pod, nodes: NodeTable) -> Mask:
-    """Nodes without a hard taint that the pod does not tolerate; asked once per different set of taints."""
-    tolerations = pod.tolerations
-    verdicts = [
-        all(is_tolerated(taint, tolerations) for taint in taints if taint[2] in HARD) for taints in nodes.taint_sets
-    ]
-    mask: Mask = np.array(verdicts, dtype=np.bool_)[nodes.taint_ids()]
+    """Nodes without a hard taint that the pod does not tolerate."""
+    mask: Mask = intolerable_taints(pod.tolerations, nodes, HARD) == 0
     return mask
+
+
+def intolerable_taints(tolerations: Sequence[Json], nodes: NodeTable, effects: Container[str]) -> Vector:
+    """How many taints of these effects are not tolerated, per node; asked once per different set of taints."""
+    counts = [
+        sum(taint[2] in effects and not is_tolerated(taint, tolerations) for taint in taints)
+        for taints in nodes.taint_sets
+    ]
+    vector: Vector = np.array(counts, dtype=np.float64)[nodes.taint_ids()]
+    return vector
 
 
 def _covers(toleration: Json, key: str, value: str, effect: str) -> bool:

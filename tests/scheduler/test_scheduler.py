@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, TypeAlias
 
+import pytest
+
 from machinery.aio.clock import FakeClock
 from machinery.api import errors
 from machinery.api.codec import Json, copy_of
@@ -13,7 +15,7 @@ from machinery.client.informer import OnChange
 from machinery.client.store import Store
 from scheduler.cache import Mask, NodeTable
 from scheduler.config import Profile, build
-from scheduler.framework import CycleState, Handle
+from scheduler.framework import OK, CycleState, Handle, Status
 from scheduler.plugins.default_binder import DefaultBinder
 from scheduler.pods import Pod
 from scheduler.queue import Place
@@ -225,6 +227,66 @@ class Choking:
             raise KeyError("nonsense")
         assert named(nodes, nodes.all()) == {"n1"}
         return nodes.all()
+
+
+class Clumsy:
+    """Raises at one extension point, and whenever it is told that something is undone or done."""
+
+    name: ClassVar[str] = "Clumsy"
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def _at(self, where: str) -> Status:
+        if where == self._where:
+            raise KeyError("nonsense")
+        return OK
+
+    def reserve(self, state: CycleState, pod: Pod, node: str) -> Status:
+        """May raise."""
+        return self._at("reserve")
+
+    def unreserve(self, state: CycleState, pod: Pod, node: str) -> None:
+        """Raises."""
+        raise KeyError("undone")
+
+    def permit(self, state: CycleState, pod: Pod, node: str) -> Status:
+        """May raise."""
+        return self._at("permit")
+
+    async def pre_bind(self, state: CycleState, pod: Pod, node: str) -> Status:
+        """May raise."""
+        return self._at("preBind")
+
+    def post_bind(self, state: CycleState, pod: Pod, node: str) -> None:
+        """Raises."""
+        raise KeyError("done")
+
+
+def _clumsy(shared: Handle, where: str) -> Runtime:
+    one = [Enabled(Clumsy(where))]
+    points = {"reserve": one, "permit": one, "preBind": one, "postBind": one}
+    return Runtime("default-scheduler", {**points, "bind": [Enabled(DefaultBinder(shared.client))]})
+
+
+@pytest.mark.parametrize("where", ["reserve", "permit", "preBind"])
+async def test_what_was_assumed_for_a_pod_is_given_back_when_a_plugin_raises(where: str) -> None:
+    async with running(lambda shared: _clumsy(shared, where)) as setup:
+        setup.add_pod("p")
+        await setup.clock.advance(0)
+        assert setup.client.bindings == {}
+        assert setup.used() == [0]
+        assert setup.scheduler.queue.place_of(key("p")) is Place.BACKING_OFF
+        assert "nonsense" in setup.client.conditions["p"]["message"]
+
+
+async def test_a_plugin_that_raises_after_the_binding_changes_nothing() -> None:
+    async with running(lambda shared: _clumsy(shared, "nowhere")) as setup:
+        setup.add_pod("p")
+        await setup.clock.advance(0)
+        assert setup.client.bindings == {"p": "n1"}
+        assert setup.used() == [100]
+        assert setup.scheduler.queue.place_of(key("p")) is None
 
 
 async def test_one_pod_that_breaks_a_plugin_does_not_stop_the_others() -> None:
