@@ -4,7 +4,7 @@ Extension points, their order and their meaning are upstream's (KEP-624; staging
 What differs: a plugin answers for all nodes at once, with a mask or a vector that has one place per row of the table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar, Final, Protocol, TypeAlias, runtime_checkable
@@ -152,6 +152,8 @@ class Diagnosis:
     plugins: set[str] = field(default_factory=set)
     #: what a PostFilter plugin has found
     nomination: Nomination | None = None
+    #: what PostFilter plugins want to have done besides
+    work: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     def message(self) -> str:
         """One line, as upstream's FitError prints it."""

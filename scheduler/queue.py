@@ -261,4 +261,11 @@ class SchedulingQueue:
 def _same_to_us(old: Json, new: Json) -> bool:
     if old.get("spec") != new.get("spec") or meta.is_being_deleted(old) != meta.is_being_deleted(new):
         return False
+    if _claims_of(old) != _claims_of(new):
+        return False
     return meta.labels_of(old) == meta.labels_of(new) and meta.annotations_of(old) == meta.annotations_of(new)
+
+
+def _claims_of(pod: Json) -> object:
+    """Which ResourceClaims were made for the pod: all that the scheduler reads of a status that others write."""
+    return (pod.get("status") or {}).get("resourceClaimStatuses")

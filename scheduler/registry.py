@@ -6,6 +6,7 @@ from typing import Any, Final
 from scheduler.framework import Handle, Plugin
 from scheduler.plugins.default_binder import DefaultBinder
 from scheduler.plugins.default_preemption import DefaultPreemption
+from scheduler.plugins.dynamic_resources import DynamicResources
 from scheduler.plugins.image_locality import ImageLocality
 from scheduler.plugins.inter_pod_affinity import InterPodAffinity
 from scheduler.plugins.node_affinity import NodeAffinity
@@ -33,6 +34,7 @@ PLUGINS: Final[Mapping[str, Factory]] = {
     NodeResourcesFit.name: lambda handle, args: NodeResourcesFit(args),
     PodTopologySpread.name: PodTopologySpread,
     InterPodAffinity.name: InterPodAffinity,
+    DynamicResources.name: lambda handle, args: DynamicResources(handle),
     DefaultPreemption.name: DefaultPreemption,
     ImageLocality.name: lambda handle, args: ImageLocality(),
     NodeResourcesBalancedAllocation.name: lambda handle, args: NodeResourcesBalancedAllocation(args),
@@ -51,6 +53,7 @@ DEFAULTS: Final[Mapping[str, int]] = {
     "NodeResourcesFit": 1,
     "PodTopologySpread": 2,
     "InterPodAffinity": 2,
+    "DynamicResources": 2,
     "DefaultPreemption": 1,
     "NodeResourcesBalancedAllocation": 1,
     "ImageLocality": 1,
@@ -64,7 +67,6 @@ NOT_YET: Final = frozenset(
         "NodeVolumeLimits",
         "VolumeBinding",
         "VolumeZone",
-        "DynamicResources",
         "GangScheduling",
         "NodeDeclaredFeatures",
     }

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -209,6 +209,8 @@ class Scheduler:
             self._remember(entry, "Unschedulable", str(problem), diagnosis=problem.diagnosis)
             nomination = problem.diagnosis.nomination
             self._nominate(group, pod, nomination)
+            for work in problem.diagnosis.work:
+                group.create_task(self._do(work, pod), name=f"work for {pod.key}")
             target = nomination.node if nomination else ""
             self._failed(group, entry, _Failure("Unschedulable", str(problem), rejected_by, target))
             return
@@ -254,6 +256,12 @@ class Scheduler:
             self.nominations.remove(other.key)
         self.nominations.add(pod, nomination.node)
         group.create_task(self._evictor.make_room(pod, nomination, outranked), name=f"preempt for {pod.key}")
+
+    async def _do(self, work: Callable[[], Awaitable[None]], pod: Pod) -> None:
+        try:
+            await work()
+        except Exception:  # the pod is tried again, and the plugin with it
+            logger.exception("making room for %s", pod.key)
 
     async def _bind_when_allowed(
         self, group: asyncio.TaskGroup, entry: QueuedPod, state: CycleState, waiting: WaitingPod

@@ -58,7 +58,7 @@ def required_nodes(pod: Pod, nodes: NodeTable) -> Mask:
         mask &= nodes.label(key).one_of([value])
     required = _affinity(pod).get(_REQUIRED)
     if required is not None:
-        mask &= _matches_selector(required, nodes)
+        mask &= selected_nodes(required, nodes)
     return mask
 
 
@@ -67,7 +67,8 @@ def _affinity(pod: Pod) -> Json:
     return affinity
 
 
-def _matches_selector(selector: Json, nodes: NodeTable) -> Mask:
+def selected_nodes(selector: Json, nodes: NodeTable) -> Mask:
+    """Nodes that a NodeSelector accepts."""
     mask = nodes.none()
     for term in selector.get("nodeSelectorTerms") or ():
         # an empty term matches nothing: upstream's rule
