@@ -6,7 +6,7 @@ from apiserver.registry.resource import Resource
 from apiserver.resources.base import KindStrategy
 from apiserver.resources.columns import AGE, spec_of
 from apiserver.validation import fields
-from machinery.api import errors, kinds
+from machinery.api import errors, kinds, lazy
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
@@ -30,9 +30,17 @@ def device_selectors(items: list[Json] | None, path: str) -> list[FieldError]:
     if len(items or ()) > _MOST_SELECTORS:
         found.append(errors.invalid_value(path, len(items or ()), f"must have at most {_MOST_SELECTORS} items"))
     for item, place in fields.each(items, path):
-        if not (item.get("cel") or {}).get("expression"):
-            found.append(errors.required(f"{place}.cel", ""))
+        text = (item.get("cel") or {}).get("expression")
+        found += _expression(text, f"{place}.cel.expression") if text else [errors.required(f"{place}.cel", "")]
     return found
+
+
+def _expression(text: str, path: str) -> list[FieldError]:
+    try:
+        lazy.load("machinery.cel.devices").selector(text)
+    except ValueError as problem:
+        return [errors.invalid_value(path, text, str(problem))]
+    return []
 
 
 DEVICE_CLASSES: Final = Resource(
