@@ -3,6 +3,7 @@
 Upstream: cmd/kube-controller-manager/names/controller_names.go, app/core.go, app/apps.go.
 """
 
+import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from controller_manager.policy_status import PolicyStatusController
 from controller_manager.pv_protection import PVProtectionController
 from controller_manager.pvc_protection import PVCProtectionController
 from controller_manager.replicaset import ReplicaSetController
+from controller_manager.resource_claim import ResourceClaimController
+from controller_manager.resource_claim_templates import ResourceClaimTemplateController
 from controller_manager.resource_quota import ResourceQuotaController
 from controller_manager.root_ca_publisher import RootCAPublisher
 from controller_manager.service_account_tokens import TokensController, TokenSigner
@@ -200,6 +203,20 @@ def _resource_quota(context: Context) -> Work:
     return context.running(controller, context.flags.concurrent_resource_quota_syncs)
 
 
+def _resource_claim(context: Context) -> Work:
+    client = context.client_for("resource-claim-controller")
+    events = context.recorder_for(client, "resource_claim")
+    making = ResourceClaimTemplateController(client, context.informers, events)
+    giving_back = ResourceClaimController(client, context.informers)
+
+    async def both() -> None:
+        async with asyncio.TaskGroup() as group:
+            for one in (making, giving_back):
+                group.create_task(run_controller(one, context.informers, 10), name=type(one).__name__)
+
+    return both
+
+
 def _csr_signing(context: Context) -> Work | None:
     authorities = signing_authorities(context.flags)
     if not authorities:
@@ -280,6 +297,7 @@ CONTROLLERS: Final = (
     Entry("endpointslice-mirroring-controller", "endpointslicemirroring", _mirroring),
     Entry("pod-garbage-collector-controller", "podgc", _pod_gc),
     Entry("resourcequota-controller", "resourcequota", _resource_quota),
+    Entry("resourceclaim-controller", "resourceclaim-controller", _resource_claim),
     Entry("namespace-controller", "namespace", _namespace),
     Entry("serviceaccount-controller", "serviceaccount", _service_account),
     Entry("garbage-collector-controller", "garbagecollector", _garbage_collector),
@@ -308,6 +326,7 @@ ACCOUNTS: Final = (
     "endpointslicemirroring-controller",
     "namespace-controller",
     "resourcequota-controller",
+    "resource-claim-controller",
     "certificate-controller",
     "pvc-protection-controller",
     "pv-protection-controller",
@@ -331,7 +350,7 @@ _NOT_YET: Final = """
     persistentvolume-expander-controller persistentvolume-expander clusterrole-aggregation-controller
     clusterrole-aggregation ttl-after-finished-controller ttl-after-finished
     ephemeral-volume-controller ephemeral-volume
-    storageversion-garbage-collector-controller storage-version-gc resourceclaim-controller
+    storageversion-garbage-collector-controller storage-version-gc
     legacy-serviceaccount-token-cleaner-controller legacy-service-account-token-cleaner
     taint-eviction-controller service-cidr-controller
     storage-version-migrator-controller selinux-warning-controller device-taint-eviction-controller

@@ -20,7 +20,7 @@ def names(profile: Json, point: str) -> list[str]:
 def test_the_default_profile_has_upstreams_plugins_where_they_take_part() -> None:
     runtime = build(Profile(), handle())
     assert runtime.plugins["queueSort"] == ["PrioritySort"]
-    assert runtime.plugins["preEnqueue"] == ["SchedulingGates"]
+    assert runtime.plugins["preEnqueue"] == ["SchedulingGates", "DynamicResources"]
     assert runtime.plugins["filter"] == [
         "NodeUnschedulable",
         "NodeName",
@@ -30,6 +30,7 @@ def test_the_default_profile_has_upstreams_plugins_where_they_take_part() -> Non
         "NodeResourcesFit",
         "PodTopologySpread",
         "InterPodAffinity",
+        "DynamicResources",
     ]
     assert runtime.plugins["score"] == [
         "TaintToleration",

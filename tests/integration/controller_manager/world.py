@@ -29,6 +29,7 @@ class World:
         )
         for name in self.node_names:
             await self.nodes.add(name)
+        await self.eventually(self._has_its_account)
         self._task = asyncio.create_task(self.nodes.run())
         return self
 
@@ -48,6 +49,10 @@ class World:
         for name in self.node_names:
             with contextlib.suppress(errors.NotFound):
                 await self.client.delete(kinds.NODES, name)
+
+    async def _has_its_account(self) -> bool:
+        """Without it no pod is let in."""
+        return await self.find(kinds.SERVICE_ACCOUNTS, "default") is not None
 
     async def _is_gone(self) -> bool:
         return await self.find(kinds.NAMESPACES, self.namespace, "") is None
