@@ -213,6 +213,27 @@ async def test_a_watch_is_etcds_history(server: ApiserverProcess, client: httpx.
     assert told == happened
 
 
+async def test_a_watch_from_any_older_revision_leads_to_the_same_end(
+    server: ApiserverProcess, client: httpx.AsyncClient
+) -> None:
+    """What was there at a revision, and what a watch from there says, is what is there at last."""
+    dice = random.Random(5)
+    start = int((await client.get(MAPS)).json()["metadata"]["resourceVersion"])
+    for number in range(120):
+        await change(client, dice, number)
+    last = await finish(client)
+    expected = {item["metadata"]["name"]: item for item in last["items"]}
+    for revision in dice.sample(range(start, int(last["metadata"]["resourceVersion"])), 25):
+        params = {"resourceVersion": revision, "resourceVersionMatch": "Exact"}
+        there = (await client.get(MAPS, params=params)).json()
+        follower = Follower(client, random.Random(revision))
+        follower.objects = {item["metadata"]["name"]: item for item in there["items"]}
+        follower.revision = revision
+        async with asyncio.timeout(20):
+            await follower.run()
+        assert follower.objects == expected
+
+
 async def test_what_one_server_writes_another_one_shows_at_once(
     server: ApiserverProcess, client: httpx.AsyncClient
 ) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,18 @@ spec:
   usages: [client auth]
   request: REQUEST
 """,
+    "refused.yaml": """
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {name: NS-refused}
+spec:
+  signerName: example.com/any
+  usages: [client auth]
+  request: REQUEST
+""",
+    "color.gotemplate": "{{.data.color}}",
+    "color.jsonpath": "{.data.color}",
+    "columns": "NAME          COLOR\nmetadata.name .data.color\n",
 }
 SECOND = '{{"spec":{{"template":{{"spec":{{"containers":[{{"name":"b","image":"nginx:2"}}]}}}}}}}}'
 READY = '{{"status":{{"phase":"Running","conditions":[{{"type":"Ready","status":"True"}}]}}}}'
@@ -180,6 +193,19 @@ LINES = (
     Line("create -f {dir}/request.yaml", r"^certificatesigningrequest\S+ created$"),
     Line("certificate approve {ns}", r"^certificatesigningrequest\S+ approved$"),
     Line("get csr {ns}", r"Approved$"),
+    Line("create -f {dir}/refused.yaml", r"^certificatesigningrequest\S+ created$"),
+    Line("certificate deny {ns}-refused", r"^certificatesigningrequest\S+ denied$"),
+    Line("get csr {ns}-refused", r"Denied$"),
+    Line("create secret tls cert --cert={dir}/tls.crt --key={dir}/tls.key", r"^secret/cert created$"),
+    Line("get secret cert -o jsonpath={{.type}}", r"^kubernetes.io/tls$"),
+    Line("get cm two -o go-template-file={dir}/color.gotemplate", r"^red$"),
+    Line("get cm two -o jsonpath-file={dir}/color.jsonpath", r"^red$"),
+    Line("get cm two -o custom-columns-file={dir}/columns", r"^NAME +COLOR\ntwo +red$"),
+    Line("get cm two -o jsonpath-as-json={{.data.color}}", r'^\[\n +"red"\n\]$'),
+    Line("get cm two --template={{{{.data.color}}}}", r"^red$"),
+    Line("get cm two -o yaml --show-managed-fields", r"^  managedFields:$"),
+    Line("get cm,secret cert two --ignore-not-found -o name", r"^configmap/two\nsecret/cert$"),
+    Line("get --raw /api/v1/namespaces/{ns}/configmaps/two", r'"color":"red"'),
 )
 
 
@@ -197,14 +223,26 @@ def complaints(server: ApiserverProcess, tmp_path_factory: pytest.TempPathFactor
 
 
 def _write(folder: Path, namespace: str) -> Path:
-    request = base64.b64encode(_certificate_request()).decode()
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = base64.b64encode(_certificate_request(key)).decode()
     for name, text in FILES.items():
         (folder / name).write_text(text.replace("NS", namespace).replace("REQUEST", request))
+    (folder / "tls.crt").write_bytes(_certificate(key))
+    encoding = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (folder / "tls.key").write_bytes(key.private_bytes(*encoding))
     return folder
 
 
-def _certificate_request() -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
+def _certificate(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Self-signed."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "example.org")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _certificate_request(key: ec.EllipticCurvePrivateKey) -> bytes:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "jane")])
     request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
     return request.public_bytes(serialization.Encoding.PEM)

@@ -11,6 +11,7 @@ from kubernetes import client, config, dynamic, utils, watch
 from kubernetes.client.rest import ApiException
 from kubernetes.leaderelection import electionconfig, leaderelection
 from kubernetes.leaderelection.resourcelock.configmaplock import ConfigMapLock
+from kubernetes.leaderelection.resourcelock.leaselock import LeaseLock
 from kubernetes.stream import stream
 
 LABELS = {"app": "official"}
@@ -133,13 +134,17 @@ def refused(work: Callable[[], Any]) -> Any:
 
 
 def leads(namespace: str) -> None:
-    """The client's own leader election gets its lock."""
-    led = threading.Event()
-
-    lock = ConfigMapLock("leader", namespace, uuid.uuid4().hex)
-    wanted = electionconfig.Config(lock, 17, 15, 5, onstarted_leading=led.set, onstopped_leading=None)
-    threading.Thread(target=leaderelection.LeaderElection(wanted).run, daemon=True).start()
-    assert led.wait(10)
+    """The client's own leader election gets its lock, of both sorts."""
+    for lock in (
+        ConfigMapLock("leader", namespace, uuid.uuid4().hex),
+        LeaseLock("leader", namespace, uuid.uuid4().hex),
+    ):
+        led = threading.Event()
+        wanted = electionconfig.Config(lock, 17, 15, 5, onstarted_leading=led.set, onstopped_leading=None)
+        threading.Thread(target=leaderelection.LeaderElection(wanted).run, daemon=True).start()
+        assert led.wait(10)
+    found = client.CoordinationV1Api().read_namespaced_lease("leader", namespace)
+    assert found.spec.holder_identity == lock.identity
 
 
 if __name__ == "__main__":

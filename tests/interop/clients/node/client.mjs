@@ -21,6 +21,17 @@ async function objects() {
   const patch = [{ op: "add", path: "/data/patched", value: "yes" }];
   const patched = await core.patchNamespacedConfigMap({ namespace, name: "m-0", body: patch });
   assert.deepEqual(patched.data, { n: "0", patched: "yes" });
+  const typed = (type, field) => k8s.setHeaderOptions("Content-Type", type, field);
+  const merged = { namespace, name: "m-1", body: { data: { n: null, merged: "yes" } } };
+  assert.deepEqual((await core.patchNamespacedConfigMap(merged, typed(k8s.PatchStrategy.MergePatch))).data, { merged: "yes" });
+  const strategic = { namespace, name: "m-1", body: { metadata: { labels: { extra: "x" } } } };
+  const relabelled = await core.patchNamespacedConfigMap(strategic, typed(k8s.PatchStrategy.StrategicMergePatch));
+  assert.deepEqual(relabelled.metadata.labels, { app: "node", extra: "x" });
+  const wanted = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "applied", labels: { kind: "applied" } }, data: { a: "b" } };
+  const apply = (body, fieldManager) =>
+    core.patchNamespacedConfigMap({ namespace, name: "applied", body, fieldManager }, typed(k8s.PatchStrategy.ServerSideApply));
+  assert.equal((await apply(wanted, "ann")).metadata.managedFields[0].operation, "Apply");
+  await assert.rejects(apply({ ...wanted, data: { a: "c" } }, "bob"), { code: 409 });
   patched.data = { only: "this" };
   assert.deepEqual((await core.replaceNamespacedConfigMap({ namespace, name: "m-0", body: patched })).data, { only: "this" });
   patched.data = { only: "that" };
