@@ -1,6 +1,7 @@
 """The main job with every client: from `apply` to a page that answers, and back to nothing."""
 
 import ipaddress
+import re
 import subprocess
 from collections import Counter
 from functools import partial
@@ -33,6 +34,7 @@ def test_the_main_job(cluster: Cluster, number: int, name: str, tmp_path: Path) 
         _pods_are_spread_and_reach_each_other(cluster, web)
         _the_service_is_balanced(cluster, web)
         _logs_exec_and_describe_show_what_happens(web)
+        _files_are_copied_and_ports_forwarded(web, tmp_path, copies=name != "skiff")
         _a_watch_shows_a_scaling(web)
         assert web.install(tmp_path).count("unchanged") == 4
     finally:
@@ -89,6 +91,24 @@ def _logs_exec_and_describe_show_what_happens(web: Web) -> None:
     for text in ("Successfully assigned", "Created", "Started", "busybox:1.36", "Events:"):
         assert text in described
     assert "ScalingReplicaSet" in web("describe", "deployment", "web")
+
+
+def _files_are_copied_and_ports_forwarded(web: Web, folder: Path, copies: bool) -> None:
+    pod = meta.name_of(web.pods()[0])
+    if copies:  # the CLI of our own has no `cp`
+        (folder / "sent").write_text("there and back\n" * 1000)
+        web("cp", str(folder / "sent"), f"{pod}:/tmp/sent")
+        web("cp", f"{pod}:/tmp/sent", str(folder / "returned"))
+        assert (folder / "returned").read_text() == (folder / "sent").read_text()
+    forwarding = web.client.start("-n", web.namespace, "port-forward", f"pod/{pod}", ":8080")
+    try:
+        assert forwarding.stdout is not None
+        found = re.search(r"127\.0\.0\.1:(\d+) -> 8080", forwarding.stdout.readline())
+        assert found is not None
+        assert set(answers("127.0.0.1", int(found[1]), 2)) == {pod}
+    finally:
+        forwarding.terminate()
+        forwarding.communicate(timeout=20)
 
 
 def _a_watch_shows_a_scaling(web: Web) -> None:
