@@ -158,6 +158,7 @@ class NodeTable:
         self._terms: dict[str, dict[Term, dict[int, int]]] = {}
         self._ports: dict[tuple[str, int], dict[tuple[str, int], int]] = {}
         self._images: dict[str, dict[int, int]] = {}
+        self._claims: dict[tuple[str, str], dict[int, int]] = {}
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -289,6 +290,14 @@ class NodeTable:
                     taken[row] = True
         return taken
 
+    def rows_with_claim(self, namespace: str, name: str) -> Mapping[int, int]:
+        """The rows that have pods which mount a PersistentVolumeClaim, and how many."""
+        return self._claims.get((namespace, name), {})
+
+    def mounted_claims(self) -> Iterator[tuple[tuple[str, str], Mapping[int, int]]]:
+        """Namespace and name of every claim that pods mount, with the rows that they are on."""
+        return iter(self._claims.items())
+
     def _amounts(self, columns: Amounts, resource: str) -> Amounts:
         number = self._resources.get(resource)
         if number is None:
@@ -347,6 +356,8 @@ class NodeTable:
         self._scored[1, row] += sign * pod.scored[1]
         for port in pod.host_ports:
             _count(self._ports.setdefault((port.protocol, port.port), {}), (port.address, row), sign)
+        for claim in pod.claims:
+            self._count_claim((pod.key.namespace, claim), row, sign)
         self._count_alike(self._leaving if pod.is_terminating else self._alike, row, pod, sign)
         for question, counts in self._counts.get(pod.key.namespace, _NOTHING).items():
             if (question.leaving or not pod.is_terminating) and question.is_about(pod.labels):
@@ -356,6 +367,12 @@ class NodeTable:
                 _count(self._terms.setdefault(bucket, {}).setdefault(term, {}), row, sign)
                 if not self._terms[bucket][term]:
                     del self._terms[bucket][term]
+
+    def _count_claim(self, claim: tuple[str, str], row: int, sign: int) -> None:
+        rows = self._claims.setdefault(claim, {})
+        _count(rows, row, sign)
+        if not rows:
+            del self._claims[claim]
 
     def _count_alike(self, pool: dict[str, dict[LabelSet, _Alike]], row: int, pod: Pod, sign: int) -> None:
         by_labels = pool.setdefault(pod.key.namespace, {})

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
+from machinery.aio.clock import REAL, Clock
 from machinery.api.codec import Json
 from machinery.client.informer import Informers
 from machinery.client.rest import Client
@@ -188,6 +189,8 @@ class Handle:
     informers: Informers
     #: makes choices between equals repeatable; None: they are not
     seed: int | None = None
+    #: for what has to be waited for
+    clock: Clock = REAL
     #: pods whose Permit plugins said `wait`
     waiting: WaitingPods = field(default_factory=WaitingPods)
 

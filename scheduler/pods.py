@@ -8,6 +8,7 @@ from machinery.api import meta, pods
 from machinery.api.codec import Json
 from machinery.api.names import ObjectKey
 from scheduler.terms import Term, terms_of
+from scheduler.volumes import claims_of
 
 #: what a container without requests counts as when nodes are scored (upstream: util/pod_resources.go)
 DEFAULT_MILLI_CPU: Final = 100
@@ -39,6 +40,8 @@ class Pod:
     host_ports: tuple[HostPort, ...]
     is_terminating: bool
     terms: tuple[Term, ...] = ()
+    #: names of the PersistentVolumeClaims that it mounts
+    claims: tuple[str, ...] = ()
     #: when it began, as text; one that did not, began last
     started: str = NOT_STARTED
 
@@ -79,6 +82,7 @@ def pod_of(obj: Json) -> Pod:
         host_ports=_host_ports(obj),
         is_terminating=meta.is_being_deleted(obj),
         terms=terms_of(obj),
+        claims=tuple(claim.name for claim in claims_of(obj)),
         started=(obj.get("status") or {}).get("startTime") or NOT_STARTED,
     )
 

@@ -15,10 +15,14 @@ from scheduler.plugins.node_ports import NodePorts
 from scheduler.plugins.node_resources_balanced_allocation import NodeResourcesBalancedAllocation
 from scheduler.plugins.node_resources_fit import NodeResourcesFit
 from scheduler.plugins.node_unschedulable import NodeUnschedulable
+from scheduler.plugins.node_volume_limits import NodeVolumeLimits
 from scheduler.plugins.pod_topology_spread import PodTopologySpread
 from scheduler.plugins.priority_sort import PrioritySort
 from scheduler.plugins.scheduling_gates import SchedulingGates
 from scheduler.plugins.taint_toleration import TaintToleration
+from scheduler.plugins.volume_binding import VolumeBinding
+from scheduler.plugins.volume_restrictions import VolumeRestrictions
+from scheduler.plugins.volume_zone import VolumeZone
 
 #: makes a plugin from the handle and its `pluginConfig` arguments
 Factory = Callable[[Handle, Mapping[str, Any]], Plugin]
@@ -32,6 +36,10 @@ PLUGINS: Final[Mapping[str, Factory]] = {
     NodeAffinity.name: lambda handle, args: NodeAffinity(),
     NodePorts.name: lambda handle, args: NodePorts(),
     NodeResourcesFit.name: lambda handle, args: NodeResourcesFit(args),
+    VolumeRestrictions.name: lambda handle, args: VolumeRestrictions(handle),
+    NodeVolumeLimits.name: lambda handle, args: NodeVolumeLimits(handle),
+    VolumeBinding.name: VolumeBinding,
+    VolumeZone.name: lambda handle, args: VolumeZone(handle),
     PodTopologySpread.name: PodTopologySpread,
     InterPodAffinity.name: InterPodAffinity,
     DynamicResources.name: lambda handle, args: DynamicResources(handle),
@@ -51,6 +59,10 @@ DEFAULTS: Final[Mapping[str, int]] = {
     "NodeAffinity": 2,
     "NodePorts": 1,
     "NodeResourcesFit": 1,
+    "VolumeRestrictions": 1,
+    "NodeVolumeLimits": 1,
+    "VolumeBinding": 1,
+    "VolumeZone": 1,
     "PodTopologySpread": 2,
     "InterPodAffinity": 2,
     "DynamicResources": 2,
@@ -63,10 +75,6 @@ DEFAULTS: Final[Mapping[str, int]] = {
 #: upstream plugins a configuration may name although nothing is done for them yet
 NOT_YET: Final = frozenset(
     {
-        "VolumeRestrictions",
-        "NodeVolumeLimits",
-        "VolumeBinding",
-        "VolumeZone",
         "GangScheduling",
         "NodeDeclaredFeatures",
     }

@@ -271,7 +271,7 @@ class Runtime:
         for name, preparer in self._pre_binds:
             status = await preparer.pre_bind(state, pod, node)
             if status.code is not Code.SUCCESS:
-                return Status(status.code, status.reasons, name)
+                return _named(status, "running PreBind", name)
         status = await self._bind(state, pod, node)
         if status.code is Code.SUCCESS:
             for name, told in self._post_binds:
@@ -281,9 +281,18 @@ class Runtime:
     async def _bind(self, state: CycleState, pod: Pod, node: str) -> Status:
         for name, plugin in self._binds:
             status = await plugin.bind(state, pod, node)
+            if status.code is Code.SUCCESS:
+                return OK
             if status.code is not Code.SKIP:
-                return Status(status.code, status.reasons, name)
+                return _named(status, "binding rejected: running Bind", name)
         return Status(Code.ERROR, ("no bind plugin took the pod",))
+
+
+def _named(status: Status, doing: str, plugin: str) -> Status:
+    """A failure of binding, with who failed (upstream: runtime/framework.go RunPreBindPlugins, RunBindPlugins)."""
+    if status.is_rejection:
+        return Status(status.code, status.reasons, plugin)
+    return Status(status.code, (f'{doing} plugin "{plugin}": {status.message}',), plugin)
 
 
 def _tell(name: str, call: Callable[[CycleState, Pod, str], None], state: CycleState, pod: Pod, node: str) -> None:

@@ -293,8 +293,7 @@ class Scheduler:
             self._recorder.event(pod.obj, kinds.PODS, "Normal", "Scheduled", message)
             return
         self._give_back(runtime, state, pod, node)
-        why = f'binding rejected: running Bind plugin "{status.plugin}": {status.message}'
-        self._failed(group, entry, _Failure("SchedulerError", why))
+        self._failed(group, entry, _failure(status))
 
     def _give_back(self, runtime: Runtime, state: CycleState, pod: Pod, node: str) -> None:
         runtime.unreserve(state, pod, node)

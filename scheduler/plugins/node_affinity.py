@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from machinery.api.codec import Json
+from machinery.api.selectors import LabelSelector
 from scheduler.cache import Mask, NodeTable, Vector
 from scheduler.framework import OK, SKIP, ClusterEvent, CycleState, Resource, Status, normalized
 from scheduler.pods import Pod
@@ -74,6 +75,23 @@ def selected_nodes(selector: Json, nodes: NodeTable) -> Mask:
         # an empty term matches nothing: upstream's rule
         if term.get("matchExpressions") or term.get("matchFields"):
             mask |= _matches_term(term, nodes)
+    return mask
+
+
+def nodes_with_labels(selector: LabelSelector, nodes: NodeTable) -> Mask:
+    """Nodes whose labels a label selector accepts."""
+    mask = nodes.none() if selector.nothing else nodes.all()
+    for term in selector.requirements:
+        column = nodes.label(term.key)
+        match term.operator:
+            case "=" | "in":
+                mask &= column.one_of(term.values)
+            case "!=" | "notin":
+                mask &= ~column.one_of(term.values)
+            case "exists":
+                mask &= column.present()
+            case _:
+                mask &= ~column.present()
     return mask
 
 

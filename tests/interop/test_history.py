@@ -224,7 +224,7 @@ async def test_a_watch_from_any_older_revision_leads_to_the_same_end(
     last = await finish(client)
     expected = {item["metadata"]["name"]: item for item in last["items"]}
     for revision in dice.sample(range(start, int(last["metadata"]["resourceVersion"])), 25):
-        params = {"resourceVersion": revision, "resourceVersionMatch": "Exact"}
+        params: dict[str, Any] = {"resourceVersion": revision, "resourceVersionMatch": "Exact"}
         there = (await client.get(MAPS, params=params)).json()
         follower = Follower(client, random.Random(revision))
         follower.objects = {item["metadata"]["name"]: item for item in there["items"]}

@@ -28,6 +28,10 @@ def test_the_default_profile_has_upstreams_plugins_where_they_take_part() -> Non
         "NodeAffinity",
         "NodePorts",
         "NodeResourcesFit",
+        "VolumeRestrictions",
+        "NodeVolumeLimits",
+        "VolumeBinding",
+        "VolumeZone",
         "PodTopologySpread",
         "InterPodAffinity",
         "DynamicResources",
@@ -57,12 +61,12 @@ def test_a_star_takes_all_and_a_weight_is_changed() -> None:
         {
             "plugins": {
                 "score": {"disabled": [{"name": "*"}], "enabled": [{"name": "NodeAffinity", "weight": 7}]},
-                "filter": {"enabled": [{"name": "VolumeZone"}]},
+                "filter": {"enabled": [{"name": "GangScheduling"}]},
             }
         }
     )
     assert points_of(profile, "score") == (("NodeAffinity", 7),)
-    assert "VolumeZone" not in dict(points_of(profile, "filter"))
+    assert "GangScheduling" not in dict(points_of(profile, "filter"))
 
 
 def test_an_unknown_plugin_is_an_error() -> None:
