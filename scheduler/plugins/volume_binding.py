@@ -88,7 +88,7 @@ class VolumeBinding:
         self._nodes = watch(kinds.NODES)
         self._changed = asyncio.Event()
         #: volume → the claim it is meant for, and claim → the node its volume is to be made for; not written yet
-        self._assumed_volumes: dict[str, str] = {}
+        self._assumed_volumes: dict[str, Json] = {}
         self._assumed_nodes: dict[str, str] = {}
 
     # -- which claims -------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ class VolumeBinding:
             makes, has_room = self._can_make(claim, nodes)
             served &= nodes.named(node) & makes
             room &= has_room
-        mine.candidates = [volume for volume in self._volumes.list() if self._is_free(volume, to_match)]
+        mine.candidates = [self._as_assumed(volume) for volume in self._volumes.list()] if to_match else ()
         mine.matches = volume_matching.match(to_match, mine.candidates, nodes, reaches.of)
         for one in mine.matches:
             makes, has_room = self._can_make(one.claim, nodes) if not one.found().all() else (room, room)
@@ -171,10 +171,10 @@ class VolumeBinding:
         """The node that a claim's volume is made for, if that is decided."""
         return meta.annotations_of(claim).get(volumes.SELECTED_NODE) or self._assumed_nodes.get(meta.uid_of(claim))
 
-    def _is_free(self, volume: Json, claims: Sequence[Json]) -> bool:
-        """Whether nobody else is about to get a volume."""
-        claim = self._assumed_volumes.get(meta.name_of(volume))
-        return claim is None or any(meta.uid_of(one) == claim for one in claims)
+    def _as_assumed(self, volume: Json) -> Json:
+        """A volume as it will be once what is assumed of it is written."""
+        reference = self._assumed_volumes.get(meta.name_of(volume))
+        return volume if reference is None else {**volume, "spec": {**volume["spec"], "claimRef": reference}}
 
     def _can_make(self, claim: Json, nodes: NodeTable) -> tuple[Mask, Mask]:
         """Rows for which a claim's class makes volumes, and rows for which its driver says that it has room."""
@@ -222,7 +222,7 @@ class VolumeBinding:
             else:
                 volume = mine.candidates[number]
                 mine.bindings.append((claim, volume))
-                self._assumed_volumes[meta.name_of(volume)] = meta.uid_of(claim)
+                self._assumed_volumes[meta.name_of(volume)] = _reference(claim)
         return OK
 
     def unreserve(self, state: CycleState, pod: Pod, node: str) -> None:
@@ -254,11 +254,14 @@ class VolumeBinding:
         return OK
 
     async def _give(self, volume: Json, claim: Json) -> Json:
-        reference = meta.object_reference(claim, kinds.PERSISTENT_VOLUME_CLAIMS)
+        """Write whose a volume is; another pod of the same claim may have been faster."""
+        volume = self._volumes.get(ObjectKey("", meta.name_of(volume))) or volume
         if (volume["spec"].get("claimRef") or {}).get("uid") == meta.uid_of(claim):
             return volume
+        if volume["spec"].get("claimRef") and not volumes.is_reserved_for(volume, claim):
+            raise _Unusable(f'pv "{meta.name_of(volume)}" is bound to another claim meanwhile')
         annotations = {} if volumes.is_reserved_for(volume, claim) else {volumes.BOUND_BY_CONTROLLER: "yes"}
-        patch = {"metadata": {**_guard(volume), "annotations": annotations}, "spec": {"claimRef": reference}}
+        patch = {"metadata": {**_guard(volume), "annotations": annotations}, "spec": {"claimRef": _reference(claim)}}
         return await self._client.patch(
             kinds.PERSISTENT_VOLUMES, meta.name_of(volume), "", patch, content_type=MERGE_PATCH
         )
@@ -363,6 +366,10 @@ class _Reaches:
             all_ = self._nodes.all()
             mask = self._known[text] = all_ if selector is None else selected_nodes(selector, self._nodes)
         return mask
+
+
+def _reference(claim: Json) -> Json:
+    return meta.object_reference(claim, kinds.PERSISTENT_VOLUME_CLAIMS)
 
 
 def _guard(obj: Json) -> Json:
