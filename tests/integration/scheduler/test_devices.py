@@ -8,12 +8,10 @@ import pytest
 
 from machinery.api.codec import Json
 from tests.integration.apiserver_process import ApiserverProcess
-from tests.integration.scheduler.test_scheduler_process import Cluster, cluster, eventually, running, scheduler, server
+from tests.integration.scheduler.cluster import Cluster, eventually, scheduler
 from tests.scheduler.device_objects import DRIVER, claim, device, device_class, exactly, slice_of
 
 RESOURCE = "/apis/resource.k8s.io/v1"
-__all__ = ["cluster", "running", "server"]  # fixtures
-
 CLAIMS = f"{RESOURCE}/namespaces/default/resourceclaims"
 BIG = f'device.attributes["{DRIVER}"].model == "big"'
 

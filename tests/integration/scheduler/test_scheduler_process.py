@@ -1,128 +1,14 @@
 """`python -m scheduler` against a real API server: pods get nodes, or are told why not."""
 
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from machinery.api.codec import Json
-from tests.integration.apiserver_process import ROOT, ApiserverProcess, start_apiserver
+from tests.integration.apiserver_process import ApiserverProcess
+from tests.integration.scheduler.cluster import PODS, Cluster, eventually, scheduler
 from tests.ports import free_port
-
-PODS = "/api/v1/namespaces/default/pods"
-EVENTS = "/api/v1/namespaces/default/events"
-MERGE = {"content-type": "application/merge-patch+json"}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiserverProcess]:
-    """One API server for the module; each test cleans up after itself."""
-    with start_apiserver(tmp_path_factory.mktemp("api")) as server:
-        with server.client() as client:
-            account = {"metadata": {"name": "default", "namespace": "default"}}
-            client.post("/api/v1/namespaces/default/serviceaccounts", json=account)
-        yield server
-
-
-class Cluster:
-    """What the tests do with the API."""
-
-    def __init__(self, client: httpx.Client) -> None:
-        self.client = client
-
-    def create(self, path: str, body: Json) -> Json:
-        answer = self.client.post(path, json=body)
-        assert answer.status_code == 201, answer.text
-        created: Json = answer.json()
-        return created
-
-    def node(self, name: str, cpu: str = "2") -> None:
-        resources = {"cpu": cpu, "memory": "4Gi", "pods": "10"}
-        labels = {"kubernetes.io/hostname": name}
-        status = {"capacity": resources, "allocatable": resources}
-        self.create("/api/v1/nodes", {"metadata": {"name": name, "labels": labels}, "status": status})
-        # admission gives new nodes the not-ready taint, which the node lifecycle controller would take away
-        self.patch(f"/api/v1/nodes/{name}", {"spec": {"taints": None}})
-
-    def pod(self, name: str, cpu: str = "100m", **spec: Any) -> Json:
-        container = {"name": "c", "image": "busybox", "resources": {"requests": {"cpu": cpu}}}
-        metadata = {"name": name, "labels": {"app": "web"}}
-        return self.create(PODS, {"metadata": metadata, "spec": {"containers": [container], **spec}})
-
-    def get(self, path: str) -> Json:
-        found: Json = self.client.get(path).json()
-        return found
-
-    def patch(self, path: str, body: Json) -> None:
-        answer = self.client.patch(path, json=body, headers=MERGE)
-        assert answer.status_code == 200, answer.text
-
-    def node_of(self, name: str) -> str:
-        placed: str = self.get(f"{PODS}/{name}")["spec"].get("nodeName", "")
-        return placed
-
-    def condition(self, name: str) -> Json:
-        conditions = self.get(f"{PODS}/{name}")["status"].get("conditions") or []
-        return next((one for one in conditions if one["type"] == "PodScheduled"), {})
-
-    def messages(self, reason: str) -> set[str]:
-        return {event["message"] for event in self.get(EVENTS)["items"] if event["reason"] == reason}
-
-    def clear(self) -> None:
-        options = {"gracePeriodSeconds": 0}
-        for pod in self.get(PODS)["items"]:
-            self.client.request("DELETE", f"{PODS}/{pod['metadata']['name']}", json=options)
-        for node in self.get("/api/v1/nodes")["items"]:
-            self.client.delete(f"/api/v1/nodes/{node['metadata']['name']}")
-
-
-@pytest.fixture
-def cluster(server: ApiserverProcess) -> Iterator[Cluster]:
-    """An empty cluster."""
-    with server.client() as client:
-        cluster = Cluster(client)
-        yield cluster
-        cluster.clear()
-
-
-def _port(flags: tuple[str, ...]) -> tuple[str, ...]:
-    return () if "--secure-port" in flags else ("--secure-port", "0")
-
-
-@contextmanager
-def scheduler(server: ApiserverProcess, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A running scheduler, as its own user under RBAC."""
-    kubeconfig = server.kubeconfig_for("system:kube-scheduler")
-    command = [sys.executable, "-m", "scheduler", "--kubeconfig", str(kubeconfig), *_port(flags), *flags]
-    with open(server.directory / "scheduler.log", "ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-@pytest.fixture
-def running(server: ApiserverProcess) -> Iterator[subprocess.Popen[bytes]]:
-    """A scheduler without leader election."""
-    with scheduler(server, "--leader-elect=false") as process:
-        yield process
-
-
-def eventually(what: str, condition: Callable[[], object], seconds: float = 15.0) -> None:
-    """Poll until the condition is true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.1)
 
 
 @pytest.mark.usefixtures("running")
