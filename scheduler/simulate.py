@@ -1,7 +1,8 @@
 """`python -m scheduler simulate`: the scheduler's own code on a cluster in memory, repeatable by its seed.
 
---nodes N --workload NAME makes a cluster like upstream's scheduler_perf; --snapshot FILE reads nodes and pods from YAML
-(`kubectl get nodes,pods -A -o yaml`). What is printed: where pods went, how full nodes are, how fast that was.
+--nodes N --pods WORKLOAD makes a cluster like upstream's scheduler_perf; --pods FILE places the pods of a file;
+--snapshot FILE reads a cluster from YAML (`kubectl get nodes,pods -A -o yaml`; volumes, claims, budgets and what else
+the scheduler reads may stand there too). What is printed: where pods went, how full nodes are, how fast that was.
 """
 
 import argparse
@@ -62,7 +63,7 @@ class Simulation:
         self._clock = FakeClock()
         self._group: asyncio.TaskGroup | None = None
         nobody: Any = self.cluster
-        handle = Handle(nobody, nobody, seed)
+        handle = Handle(nobody, nobody, seed, self._clock)
         recorder: Any = NoEvents()
         profiles = {name: config.build(one, handle) for name, one in config.check(configuration).items()}
         backoff = (configuration.pod_initial_backoff_seconds, configuration.pod_max_backoff_seconds)
@@ -70,6 +71,9 @@ class Simulation:
 
     def add(self, workload: Workload) -> None:
         """The cluster as it is at first."""
+        for kind, objects in workload.others.items():
+            for obj in objects:
+                self.cluster.put(kind, obj)
         for node in workload.nodes:
             self.cluster.put(kinds.NODES, node)
 
@@ -130,7 +134,7 @@ async def run(workload: Workload, configuration: config.SchedulerConfiguration, 
 
 
 def snapshot(path: str) -> Workload:
-    """Nodes and pods of a YAML file; pods with a node are there at first, the others are placed. Raises ConfigError."""
+    """What a YAML file has; pods with a node are there at first, the others are placed. Raises ConfigError."""
     try:
         documents = [one for one in yaml.safe_load_all(Path(path).read_text()) if one]
     except (OSError, yaml.YAMLError) as problem:
@@ -143,13 +147,18 @@ def snapshot(path: str) -> Workload:
 
 
 def _sort_in(workload: Workload, obj: Json) -> None:
-    obj.setdefault("metadata", {})
-    if obj.get("kind") == "Node":
+    metadata = obj.setdefault("metadata", {})
+    metadata.setdefault("resourceVersion", "1")
+    kind = next((kind for kind in kinds.ALL if kind.kind == obj.get("kind")), None)
+    if kind is not None and kind.namespaced:
+        metadata.setdefault("namespace", "default")
+    metadata.setdefault("uid", f"{obj.get('kind')} {meta.key_of(obj)}")
+    if kind is kinds.NODES:
         workload.nodes.append(obj)
-    elif obj.get("kind") == "Pod" and not pods.is_terminal(obj):
-        obj["metadata"].setdefault("namespace", "default")
-        obj["metadata"].setdefault("uid", f"{meta.key_of(obj)}")
+    elif kind is kinds.PODS and not pods.is_terminal(obj):
         (workload.before if pods.node_of(obj) else workload.pods).append(obj)
+    elif kind is not None and kind is not kinds.PODS:
+        workload.others.setdefault(kind, []).append(obj)
 
 
 def report(result: Result) -> str:
@@ -165,24 +174,33 @@ def report(result: Result) -> str:
     return "\n".join(lines)
 
 
+def _workload(chosen: argparse.Namespace) -> Workload:
+    """What the flags ask for; raises ConfigError."""
+    made = WORKLOADS.get(chosen.pods or "basic")
+    if not chosen.snapshot and made is not None:
+        return made(chosen.nodes, chosen.count)
+    cluster = snapshot(chosen.snapshot) if chosen.snapshot else Workload(WORKLOADS["basic"](chosen.nodes, 0).nodes)
+    if made is not None and chosen.pods:
+        cluster.pods = made(0, chosen.count).pods
+    elif chosen.pods:
+        cluster.pods = snapshot(chosen.pods).pods
+    return cluster
+
+
 def main(argv: Sequence[str]) -> None:
     """Read the flags, simulate, print."""
     parser = argparse.ArgumentParser(prog="python -m scheduler simulate", description=__doc__)
     parser.add_argument("--nodes", type=int, default=1000, help="nodes of a workload")
     parser.add_argument("--count", type=int, default=1000, help="pods of a workload that are measured")
-    parser.add_argument("--workload", choices=sorted(WORKLOADS), default="basic")
-    parser.add_argument("--snapshot", default="", help="YAML with nodes and pods instead of a workload")
-    parser.add_argument("--pods", default="", help="YAML with more pods to place")
+    parser.add_argument("--pods", default="", help=f"a file with pods to place, or {', '.join(WORKLOADS)}")
+    parser.add_argument("--snapshot", default="", help="YAML with a cluster instead of --nodes")
     parser.add_argument("--config", default="", help="a KubeSchedulerConfiguration")
     parser.add_argument("--seed", type=int, default=0, help="decides between nodes that are equally good")
     parser.add_argument("--placements", action="store_true", help="print each pod's node")
     parser.add_argument("--json", action="store_true", help="print JSON")
     chosen = parser.parse_args(argv)
     try:
-        made = WORKLOADS[chosen.workload]
-        workload = snapshot(chosen.snapshot) if chosen.snapshot else made(chosen.nodes, chosen.count)
-        if chosen.pods:
-            workload.pods = snapshot(chosen.pods).pods
+        workload = _workload(chosen)
         simulation, result = asyncio.run(run(workload, config.load(chosen.config), chosen.seed))
     except config.ConfigError as problem:
         raise SystemExit(f"error: {problem}") from problem

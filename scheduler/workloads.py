@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from machinery.api.codec import Json
+from machinery.api.kinds import Kind
 
 ZONE: Final = "topology.kubernetes.io/zone"
 HOST: Final = "kubernetes.io/hostname"
@@ -17,6 +18,8 @@ class Workload:
     nodes: list[Json] = field(default_factory=list)
     before: list[Json] = field(default_factory=list)
     pods: list[Json] = field(default_factory=list)
+    #: whatever else a snapshot has, by kind
+    others: dict[Kind, list[Json]] = field(default_factory=dict)
 
 
 def node(name: str, zone: str = "") -> Json:

@@ -10,6 +10,9 @@ import yaml
 from machinery.api import meta, pods
 from scheduler import config, simulate
 from scheduler.workloads import WORKLOADS, Workload, node, pod
+from tests.scheduler.device_objects import claim as devices
+from tests.scheduler.device_objects import device, device_class, exactly, slice_of
+from tests.scheduler.volume_objects import claim, on_node, storage_class, volume
 
 
 async def _run(workload: Workload, seed: int = 1) -> tuple[simulate.Simulation, simulate.Result]:
@@ -69,6 +72,35 @@ def test_a_snapshot_is_a_list_as_kubectl_prints_it(tmp_path: Path, capsys: pytes
     assert "default/new -> b" in capsys.readouterr().out
     simulate.main(["--snapshot", str(path), "--json", "--placements"])
     assert json.loads(capsys.readouterr().out)["placements"]["default/new"] == "b"
+
+
+def test_a_snapshot_may_have_volumes_and_devices_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = {
+        "PersistentVolume": volume("disk", where=on_node("b"), storage_class="local"),
+        "PersistentVolumeClaim": claim("data", storage_class="local"),
+        "StorageClass": storage_class("local"),
+        "DeviceClass": device_class(),
+        "ResourceSlice": slice_of("c", device("gpu-0")),
+        "ResourceClaim": devices("gpu", exactly()),
+    }
+    mounts = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+    claims = [{"name": "gpu", "resourceClaimName": "gpu"}]
+    items = [{**node(name), "kind": "Node"} for name in ("a", "b", "c")]
+    items += [{**obj, "kind": kind} for kind, obj in kinds.items()]
+    items += [{**pod("disk", volumes=mounts), "kind": "Pod"}, {**pod("gpu", resourceClaims=claims), "kind": "Pod"}]
+    path = tmp_path / "cluster.yaml"
+    path.write_text(yaml.safe_dump({"kind": "List", "items": items}))
+    simulate.main(["--snapshot", str(path), "--json", "--placements"])
+    assert json.loads(capsys.readouterr().out)["placements"] == {"default/disk": "b", "default/gpu": "c"}
+
+
+def test_pods_are_those_of_a_workload_or_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "pods.yaml"
+    path.write_text(yaml.safe_dump({**pod("mine"), "kind": "Pod"}))
+    for pods_, count in ((str(path), 1), ("basic", 7)):
+        simulate.main(["--nodes", "5", "--count", "7", "--pods", pods_, "--json"])
+        found = json.loads(capsys.readouterr().out)
+        assert (found["nodes"], found["placed"]) == (5, count)
 
 
 def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
