@@ -27,6 +27,7 @@ last one into a hole (every count by row would have to move too).
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
@@ -142,6 +143,8 @@ class NodeTable:
         self._free: list[int] = []
         self._objects: list[Json | None] = []
         self._pods: list[dict[str, Pod]] = []
+        self._versions: list[int] = []
+        self._changes = count(1)
         self._resources: dict[str, int] = {}
         self._live: Mask = np.zeros(_FIRST_ROWS, dtype=np.bool_)
         self._unschedulable: Mask = np.zeros(_FIRST_ROWS, dtype=np.bool_)
@@ -210,6 +213,10 @@ class NodeTable:
     def pods_on(self, row: int) -> Sequence[Pod]:
         """The pods of a row, assumed ones among them."""
         return list(self._pods[row].values())
+
+    def version(self, row: int) -> int:
+        """Another number whenever the node of a row, or what is on it, has changed."""
+        return self._versions[row]
 
     def allocatable(self, resource: str) -> Amounts:
         """What each node offers of a resource: cpu in milli, everything else in whole units."""
@@ -313,6 +320,7 @@ class NodeTable:
         row = self._row(meta.name_of(node))
         self._set_images(row, self._objects[row], node)
         self._objects[row] = node
+        self._versions[row] = next(self._changes)
         self._live[row] = True
         self._unschedulable[row] = nodes.is_unschedulable(node)
         self._taint_ids[row] = self._taint_number(node)
@@ -348,6 +356,7 @@ class NodeTable:
         self._release_if_empty(row)
 
     def _add(self, row: int, pod: Pod, sign: int) -> None:
+        self._versions[row] = next(self._changes)
         self._requested[self._resource("pods"), row] += sign
         for resource, amount in pod.requests.items():
             number = self._resource(resource)
@@ -400,6 +409,7 @@ class NodeTable:
         self.names.append("")
         self._objects.append(None)
         self._pods.append({})
+        self._versions.append(0)
         return row
 
     def _grow(self) -> None:

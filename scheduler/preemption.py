@@ -11,12 +11,15 @@ first victim, the smallest sum of priorities, the fewest victims, the youngest f
 
 The table is the snapshot, and nothing else runs meanwhile: pods are taken off it and put back for a trial, and the
 profile's own filters say what fits. Where only resources depend on a node's pods (no ports, no affinity, no spreading),
-sums of integers answer the same question in a thousandth of the time.
+sums of integers answer the same question in a thousandth of the time; and as many pods ask the same of nodes that have
+not changed since, the answer is remembered (`Known`) as long as no budget has a say.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property, partial
+from operator import attrgetter
 from typing import Final
 
 from machinery.api import meta
@@ -25,16 +28,49 @@ from machinery.api.selectors import LabelSelector
 from scheduler.cache import Amounts, Mask, NodeTable
 from scheduler.pods import Pod
 
+_MOST_KNOWN: Final = 20  # sorts of pods; each costs a little for every node
 _OFFSET: Final = 1 << 31  # makes every priority count for something in a sum
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Candidate:
     """A node, and who has to leave it, the most important first."""
 
     node: str
     victims: tuple[Pod, ...]
     broken_budgets: int = 0
+
+    @cached_property
+    def harm(self) -> tuple[int, int, int, int]:
+        """The smaller, the better."""
+        total = sum(pod.priority + _OFFSET for pod in self.victims)
+        return self.broken_budgets, self.victims[0].priority, total, len(self.victims)
+
+    @cached_property
+    def started(self) -> str:
+        """When the oldest of the most important victims began; the later, the better."""
+        return self.victims[0].started
+
+
+class Known:
+    """What was found out about rows for pods that ask for the same, by sums and without budgets."""
+
+    def __init__(self) -> None:
+        self._found: dict[object, dict[int, tuple[int, Candidate | None]]] = {}
+
+    def about(self, trial: "Trial") -> Callable[[int], Candidate | None]:
+        """What tells the candidate on a row; it is worked out again only if the row has changed."""
+        if len(self._found) > _MOST_KNOWN:
+            self._found.clear()
+        found, version = self._found.setdefault(trial.needs, {}), trial.nodes.version
+
+        def candidate(row: int) -> Candidate | None:
+            known = found.get(row)
+            if known is None or known[0] != version(row):
+                known = found[row] = version(row), _on(trial, row, ())
+            return known[1]
+
+        return candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +84,26 @@ class Trial:
     resources_only: bool
     #: what is left of each resource that the pod asks for, on each row
     free: Mapping[str, Amounts] = field(init=False)
+    #: equal for pods whose trials end alike, where only resources matter
+    needs: object = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "needs", (self.pod.priority, frozenset(self.pod.requests.items())))
         names = (*self.pod.requests, "pods")
         free = {name: self.nodes.allocatable(name) - self.nodes.requested(name) for name in names}
         object.__setattr__(self, "free", free)  # worked out once, of what does not change
 
 
-def find(trial: Trial, rows: Iterable[int], budgets: Sequence[Json], enough: int) -> list[Candidate]:
+def find(
+    trial: Trial, rows: Iterable[int], budgets: Sequence[Json], enough: int, known: Known | None = None
+) -> list[Candidate]:
     """Candidates among the rows, in their order, until there are enough."""
     found: list[Candidate] = []
+    look: Callable[[int], Candidate | None] = partial(_on, trial, budgets=budgets)
+    if known is not None and trial.resources_only and not budgets:
+        look = known.about(trial)
     for row in rows:
-        candidate = _on(trial, row, budgets)
+        candidate = look(row)
         if candidate is not None:
             found.append(candidate)
             if len(found) >= enough:
@@ -69,25 +113,8 @@ def find(trial: Trial, rows: Iterable[int], budgets: Sequence[Json], enough: int
 
 def best(candidates: Sequence[Candidate]) -> Candidate:
     """The one that hurts least; the first of equals. There must be one."""
-    return min(candidates, key=_harm)
-
-
-def _harm(candidate: Candidate) -> tuple[int, int, int, int, "_Later"]:
-    victims = candidate.victims
-    highest = max(pod.priority for pod in victims)
-    earliest = min(pod.started for pod in victims if pod.priority == highest)
-    total = sum(pod.priority + _OFFSET for pod in victims)
-    return candidate.broken_budgets, highest, total, len(victims), _Later(earliest)
-
-
-@dataclass(frozen=True, slots=True)
-class _Later:
-    """A moment; the later one is the smaller one."""
-
-    moment: str
-
-    def __lt__(self, other: "_Later") -> bool:
-        return self.moment > other.moment
+    least = min(candidate.harm for candidate in candidates)
+    return max((candidate for candidate in candidates if candidate.harm == least), key=attrgetter("started"))
 
 
 def by_importance(pods: Iterable[Pod]) -> list[Pod]:

@@ -34,6 +34,7 @@ from scheduler.framework import (
     Status,
     Verdict,
 )
+from scheduler.nominations import Nominations
 from scheduler.pods import Pod
 
 logger = logging.getLogger(__name__)
@@ -55,8 +56,6 @@ POINTS: Final[Mapping[str, type[Any]]] = {
 }
 
 
-#: pods with the nodes that they are nominated to
-Nominated = Sequence[tuple[Pod, str]]
 #: filters that do not look at the pods of a node, and the one whose answer a trial knows by sums
 _BLIND_TO_PODS: Final = frozenset(
     ("NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodeResourcesFit")
@@ -139,20 +138,19 @@ class Runtime:
 
     # -- choosing a node ----------------------------------------------------------------------------------------------
 
-    def choose(self, state: CycleState, pod: Pod, nodes: NodeTable, nominated: Nominated = ()) -> str:
+    def choose(self, state: CycleState, pod: Pod, nodes: NodeTable, nominated: Nominations | None = None) -> str:
         """The name of the best node; raises NoFit. Ties are broken by chance.
 
         Pods that are nominated to nodes and not less important count as if they were there; a node must do without
         them, too, for they may never come (upstream: RunFilterPluginsWithNominatedPods).
         """
         diagnosis = Diagnosis(total=nodes.count)
-        others = [(other, node) for other, node in nominated if other.key != pod.key and other.priority >= pod.priority]
         fits = self.find_fits(state, pod, nodes, diagnosis)
-        if others and fits.any():
+        if nominated is not None and nominated.any_before(pod) and fits.any():
             if self.only_resources_matter(state, pod):
-                fits = _with_room_for(others, pod, nodes, fits, diagnosis)
+                fits = _with_room_for(nominated, pod, nodes, fits, diagnosis)
             else:
-                fits = fits & self._with_others(pod, nodes, diagnosis, others)
+                fits = fits & self._with_others(pod, nodes, diagnosis, nominated.before(pod))
         own = nodes.named((pod.obj.get("status") or {}).get("nominatedNodeName") or "") & fits
         rows = np.flatnonzero(own if own.any() else fits)
         if not len(rows):
@@ -303,18 +301,12 @@ def _tell(name: str, call: Callable[[CycleState, Pod, str], None], state: CycleS
         logger.exception("plugin %s, told of %s on %s", name, pod.key, node)
 
 
-def _with_room_for(others: Nominated, pod: Pod, nodes: NodeTable, fits: Mask, diagnosis: Diagnosis) -> Mask:
+def _with_room_for(others: Nominations, pod: Pod, nodes: NodeTable, fits: Mask, diagnosis: Diagnosis) -> Mask:
     """The nodes that fit beside what is nominated to them, where only sums matter."""
-    placed = [(other, row) for other, node in others if (row := nodes.row_of(node)) is not None and fits[row]]
-    if not placed:
-        return fits
-    rows = np.array([row for _, row in placed], dtype=np.intp)
     short = nodes.none()
     for resource, amount in (*pod.requests.items(), ("pods", 1)):
-        extra = np.zeros(nodes.size, dtype=np.int64)
-        taken = [1 if resource == "pods" else other.requests.get(resource, 0) for other, _ in placed]
-        np.add.at(extra, rows, taken)
-        lacking = fits & (nodes.allocatable(resource) - nodes.requested(resource) - extra < amount)
+        taken = nodes.requested(resource) + others.asked_before(pod, resource)
+        lacking = fits & (nodes.allocatable(resource) - taken < amount)
         if lacking.any():
             reason = "Too many pods" if resource == "pods" else f"Insufficient {resource}"
             diagnosis.rejected.append(Rejected("NodeResourcesFit", reason, lacking))

@@ -69,7 +69,7 @@ class Scheduler:
         self.queue = SchedulingQueue(policy, clock)
         for place, name in _QUEUES.items():
             metrics.watch_pending(name, partial(self.queue.count, place))
-        self.nominations = Nominations()
+        self.nominations = Nominations(self.cache.nodes)
         self.attempts = Attempts()
         self._evictor = Evictor(handle.client, recorder, handle.waiting, clock)
         self._binding_slots = asyncio.Semaphore(_BINDINGS_AT_ONCE)
@@ -94,8 +94,11 @@ class Scheduler:
     def _on_node(self, old: Json | None, new: Json | None) -> None:
         if new is None:
             self.cache.nodes.remove_node(meta.name_of(old or {}))
+            self.nominations.node_came_or_went(meta.name_of(old or {}))
             return
         self.cache.nodes.set_node(new)
+        if old is None:
+            self.nominations.node_came_or_went(meta.name_of(new))
         if old is None or _node_matters(old, new):
             action = Action.ADD if old is None else Action.UPDATE
             self.queue.happened(ClusterEvent(Resource.NODE, action, old, new))
@@ -202,7 +205,7 @@ class Scheduler:
         runtime = self._profiles[pod.scheduler_name]
         started = time.perf_counter()
         try:
-            node = runtime.choose(state, pod, self.cache.nodes, self.nominations.all())
+            node = runtime.choose(state, pod, self.cache.nodes, self.nominations)
         except NoFit as problem:
             metrics.observe("unschedulable", pod.scheduler_name, time.perf_counter() - started)
             rejected_by = frozenset(problem.diagnosis.plugins) or _ANYTHING_MAY_HELP

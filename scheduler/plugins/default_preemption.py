@@ -32,6 +32,7 @@ class DefaultPreemption:
         self._budgets = handle.informers.watch(kinds.POD_DISRUPTION_BUDGETS)
         self._percent = int(given.get("minCandidateNodesPercentage", _PERCENT))
         self._at_least = int(given.get("minCandidateNodesAbsolute", _AT_LEAST))
+        self._known = preemption.Known()
         self._chance = random.Random(handle.seed)
 
     def post_filter(
@@ -43,7 +44,7 @@ class DefaultPreemption:
         rows = np.flatnonzero(preemption.hopeful(nodes, diagnosis.unresolvable))
         if len(rows):
             start = self._chance.randrange(len(rows))  # else the first nodes would bear it all
-            ordered = (int(row) for row in np.roll(rows, -start))
+            ordered: list[int] = np.roll(rows, -start).tolist()
             trial = Trial(
                 pod,
                 nodes,
@@ -51,7 +52,7 @@ class DefaultPreemption:
                 filters.only_resources_matter(state, pod),
             )
             enough = max(diagnosis.total * self._percent // 100, self._at_least)
-            found = preemption.find(trial, ordered, self._budgets.list(), enough)
+            found = preemption.find(trial, ordered, self._budgets.list(), enough, self._known)
             if found:
                 chosen = preemption.best(found)
                 diagnosis.nomination = Nomination(chosen.node, chosen.victims)
