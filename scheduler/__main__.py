@@ -19,6 +19,7 @@ from machinery.component.health import serve_health
 from machinery.component.tls import serving_files
 from scheduler import config, simulate
 from scheduler.config import Flags, SchedulerConfiguration
+from scheduler.extender import Extenders
 from scheduler.framework import Handle
 from scheduler.reloading import Reloader
 from scheduler.scheduler import Scheduler
@@ -45,7 +46,11 @@ async def serve(options: Flags) -> None:
         server = client_config.load(kubeconfig, options.master)
     except (config.ConfigError, client_config.ConfigError) as problem:
         raise run.Stop(str(problem)) from problem
-    async with Client(server, "kube-scheduler") as client, asyncio.TaskGroup() as group:
+    async with (
+        Client(server, "kube-scheduler") as client,
+        Extenders(configuration.extenders) as extenders,
+        asyncio.TaskGroup() as group,
+    ):
         informers = Informers(client)
         recorder = EventRecorder(client, config.DEFAULT_SCHEDULER)
         handle = Handle(client, informers)
@@ -54,7 +59,7 @@ async def serve(options: Flags) -> None:
         except config.ConfigError as problem:
             raise run.Stop(str(problem)) from problem
         backoff = (configuration.pod_initial_backoff_seconds, configuration.pod_max_backoff_seconds)
-        scheduler = Scheduler(handle, recorder, runtimes, backoff=backoff)
+        scheduler = Scheduler(handle, recorder, runtimes, backoff=backoff, extenders=extenders)
         if options.reload_plugins:
             group.create_task(Reloader(profiles, handle, scheduler).run(), name="plugins")
         group.create_task(informers.run(), name="informers")

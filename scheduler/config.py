@@ -101,6 +101,43 @@ class Profile(_Model):
     plugin_config: list[PluginConfig] = []
 
 
+class ManagedResource(_Model):
+    """A resource that an extender looks after."""
+
+    name: str
+    ignored_by_scheduler: bool = False
+
+
+class ExtenderTLS(_Model):
+    """How an extender is reached over TLS; data is base64."""
+
+    insecure: bool = False
+    server_name: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    ca_file: str = ""
+    cert_data: str = ""
+    key_data: str = ""
+    ca_data: str = ""
+
+
+class ExtenderConfig(_Model):
+    """One process to ask (upstream: apis/config/types.go Extender)."""
+
+    url_prefix: str = Field(alias="urlPrefix")
+    filter_verb: str = ""
+    preempt_verb: str = ""
+    prioritize_verb: str = ""
+    weight: int = 0
+    bind_verb: str = ""
+    enable_https: bool = Field(False, alias="enableHTTPS")
+    tls_config: ExtenderTLS = ExtenderTLS()
+    http_timeout: str = Field("5s", alias="httpTimeout")
+    node_cache_capable: bool = False
+    managed_resources: list[ManagedResource] = []
+    ignorable: bool = False
+
+
 class LeaderElectionConfig(_Model):
     """The file's leader election."""
 
@@ -126,6 +163,7 @@ class SchedulerConfiguration(_Model):
     client_connection: ClientConnection = ClientConnection()
     pod_initial_backoff_seconds: float = 1.0
     pod_max_backoff_seconds: float = 10.0
+    extenders: list[ExtenderConfig] = []
 
 
 def load(path: str) -> SchedulerConfiguration:
@@ -211,5 +249,17 @@ def check(configuration: SchedulerConfiguration) -> Mapping[str, Profile]:
     for profile in configuration.profiles:
         if profile.scheduler_name in profiles:
             raise ConfigError(f'duplicated profile with scheduler name "{profile.scheduler_name}"')
-        profiles[profile.scheduler_name] = profile
+        profiles[profile.scheduler_name] = _leaving_to(configuration.extenders, profile)
     return profiles
+
+
+def _leaving_to(extenders: Sequence[ExtenderConfig], profile: Profile) -> Profile:
+    """NodeResourcesFit does not count what only an extender counts (upstream: scheduler.go buildExtenders)."""
+    ignored = [one.name for extender in extenders for one in extender.managed_resources if one.ignored_by_scheduler]
+    if not ignored:
+        return profile
+    args = next((one.args for one in profile.plugin_config if one.name == "NodeResourcesFit"), {})
+    args = {**args, "ignoredResources": [*(args.get("ignoredResources") or ()), *ignored]}
+    others = [one for one in profile.plugin_config if one.name != "NodeResourcesFit"]
+    changed = [*others, PluginConfig(name="NodeResourcesFit", args=args)]
+    return profile.model_copy(update={"plugin_config": changed})

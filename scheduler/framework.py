@@ -4,7 +4,7 @@ Extension points, their order and their meaning are upstream's (KEP-624; staging
 What differs: a plugin answers for all nodes at once, with a mask or a vector that has one place per row of the table.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar, Final, Protocol, TypeAlias, runtime_checkable
@@ -175,6 +175,16 @@ class Diagnosis:
         for one in self.rejected:
             counts[one.reason] = counts.get(one.reason, 0) + int(np.count_nonzero(one.rows))
         return counts
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What others than plugins say of nodes, by name: which fit, why the others do not, and scores to add."""
+
+    fits: frozenset[str]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    hopeless: Set[str] = frozenset()
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 class BadArguments(Exception):

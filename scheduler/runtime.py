@@ -1,7 +1,7 @@
 """Runs a profile's plugins, extension point by extension point. Which plugins, and when, is decided elsewhere."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from scheduler.framework import (
     FilterPlugin,
     HintPlugin,
     NormalizeScorePlugin,
+    Opinion,
     PermitPlugin,
     Plugin,
     PostBindPlugin,
@@ -56,10 +57,16 @@ POINTS: Final[Mapping[str, type[Any]]] = {
 }
 
 
+#: stands for a plugin where it was an extender that said no
+EXTENDER: Final = "Extender"
 #: filters that do not look at the pods of a node, and the one whose answer a trial knows by sums
 _BLIND_TO_PODS: Final = frozenset(
     ("NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodeResourcesFit")
 )
+
+
+#: binds a pod to a node instead of the plugins
+Binder = Callable[[Pod, str], Awaitable[Status]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +145,23 @@ class Runtime:
 
     # -- choosing a node ----------------------------------------------------------------------------------------------
 
-    def choose(self, state: CycleState, pod: Pod, nodes: NodeTable, nominated: Nominations | None = None) -> str:
+    def choose(
+        self,
+        state: CycleState,
+        pod: Pod,
+        nodes: NodeTable,
+        nominated: Nominations | None = None,
+        opinion: Opinion | None = None,
+    ) -> str:
         """The name of the best node; raises NoFit. Ties are broken by chance.
 
         Pods that are nominated to nodes and not less important count as if they were there; a node must do without
         them, too, for they may never come (upstream: RunFilterPluginsWithNominatedPods).
         """
         diagnosis = Diagnosis(total=nodes.count)
-        fits = self.find_fits(state, pod, nodes, diagnosis)
-        if nominated is not None and nominated.any_before(pod) and fits.any():
-            if self.only_resources_matter(state, pod):
-                fits = _with_room_for(nominated, pod, nodes, fits, diagnosis)
-            else:
-                fits = fits & self._with_others(pod, nodes, diagnosis, nominated.before(pod))
+        fits = self.feasible(state, pod, nodes, nominated, diagnosis)
+        if opinion is not None:
+            fits = _as_told(opinion, nodes, fits, diagnosis)
         own = nodes.named((pod.obj.get("status") or {}).get("nominatedNodeName") or "") & fits
         rows = np.flatnonzero(own if own.any() else fits)
         if not len(rows):
@@ -158,9 +169,23 @@ class Runtime:
             raise NoFit(diagnosis)
         if len(rows) > 1:
             scores = self.score(state, pod, nodes, fits)[rows]
+            if opinion is not None:
+                scores += [opinion.scores.get(nodes.names[row], 0.0) for row in rows]
             rows = rows[scores == scores.max()]
         row = int(rows[self._random.integers(len(rows))])
         return nodes.names[row]
+
+    def feasible(
+        self, state: CycleState, pod: Pod, nodes: NodeTable, nominated: Nominations | None, diagnosis: Diagnosis
+    ) -> Mask:
+        """The nodes that every filter lets pass, beside what is nominated to them."""
+        fits = self.find_fits(state, pod, nodes, diagnosis)
+        if nominated is not None and nominated.any_before(pod) and fits.any():
+            if self.only_resources_matter(state, pod):
+                fits = _with_room_for(nominated, pod, nodes, fits, diagnosis)
+            else:
+                fits = fits & self._with_others(pod, nodes, diagnosis, nominated.before(pod))
+        return fits
 
     def _with_others(self, pod: Pod, nodes: NodeTable, diagnosis: Diagnosis, others: Sequence[tuple[Pod, str]]) -> Mask:
         added = [(other, node) for other, node in others if nodes.has(node)]
@@ -264,13 +289,16 @@ class Runtime:
                 return Status(status.code, status.reasons, name), {}
         return OK, waits
 
-    async def bind(self, state: CycleState, pod: Pod, node: str) -> Status:
-        """PreBind, then the first Bind plugin that does not skip, then PostBind."""
+    async def bind(self, state: CycleState, pod: Pod, node: str, binder: Binder | None = None) -> Status:
+        """PreBind, then the binder or the first Bind plugin that does not skip, then PostBind."""
         for name, preparer in self._pre_binds:
             status = await preparer.pre_bind(state, pod, node)
             if status.code is not Code.SUCCESS:
                 return _named(status, "running PreBind", name)
-        status = await self._bind(state, pod, node)
+        if binder is None:
+            status = await self._bind(state, pod, node)
+        else:
+            status = _named(await binder(pod, node), "binding rejected: running", EXTENDER)
         if status.code is Code.SUCCESS:
             for name, told in self._post_binds:
                 _tell(name, told.post_bind, state, pod, node)
@@ -279,8 +307,6 @@ class Runtime:
     async def _bind(self, state: CycleState, pod: Pod, node: str) -> Status:
         for name, plugin in self._binds:
             status = await plugin.bind(state, pod, node)
-            if status.code is Code.SUCCESS:
-                return OK
             if status.code is not Code.SKIP:
                 return _named(status, "binding rejected: running Bind", name)
         return Status(Code.ERROR, ("no bind plugin took the pod",))
@@ -288,7 +314,7 @@ class Runtime:
 
 def _named(status: Status, doing: str, plugin: str) -> Status:
     """A failure of binding, with who failed (upstream: runtime/framework.go RunPreBindPlugins, RunBindPlugins)."""
-    if status.is_rejection:
+    if status.is_rejection or status.code is Code.SUCCESS:
         return Status(status.code, status.reasons, plugin)
     return Status(status.code, (f'{doing} plugin "{plugin}": {status.message}',), plugin)
 
@@ -313,6 +339,23 @@ def _with_room_for(others: Nominations, pod: Pod, nodes: NodeTable, fits: Mask, 
             diagnosis.plugins.add("NodeResourcesFit")
             short |= lacking
     return fits & ~short
+
+
+def _as_told(opinion: Opinion, nodes: NodeTable, fits: Mask, diagnosis: Diagnosis) -> Mask:
+    """The nodes that extenders let pass too; those that they were not asked about are out for now."""
+    passed = np.array([name in opinion.fits for name in nodes.names], dtype=np.bool_)
+    reasons: dict[str, Mask] = {}
+    for name, reason in opinion.refused.items():
+        row = nodes.row_of(name)
+        if row is None or not fits[row]:
+            continue
+        reasons.setdefault(reason, nodes.none())[row] = True
+        if name in opinion.hopeless and diagnosis.unresolvable is not None:
+            diagnosis.unresolvable[row] = True
+    diagnosis.rejected += [Rejected(EXTENDER, reason, rows) for reason, rows in reasons.items()]
+    if (fits & ~passed).any():
+        diagnosis.plugins.add(EXTENDER)
+    return fits & passed
 
 
 def _scorer(one: Enabled) -> _Scorer:

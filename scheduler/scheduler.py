@@ -4,10 +4,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from machinery.aio.clock import REAL, Clock
 from machinery.api import errors, kinds, meta, pods, times
 from machinery.api.codec import Json
 from machinery.client.events import EventRecorder
@@ -16,7 +15,19 @@ from scheduler import metrics
 from scheduler.attempts import Attempt, Attempts
 from scheduler.cache import Cache
 from scheduler.eviction import Evictor
-from scheduler.framework import Action, ClusterEvent, Code, CycleState, Diagnosis, Handle, Nomination, Resource, Status
+from scheduler.extender import ExtenderProblem, Extenders
+from scheduler.framework import (
+    Action,
+    ClusterEvent,
+    Code,
+    CycleState,
+    Diagnosis,
+    Handle,
+    Nomination,
+    Opinion,
+    Resource,
+    Status,
+)
 from scheduler.nominations import Nominations
 from scheduler.pods import Pod, pod_of
 from scheduler.queue import Place, Policy, QueuedPod, SchedulingQueue
@@ -56,22 +67,23 @@ class Scheduler:
         profiles: Mapping[str, Runtime],
         *,
         backoff: tuple[float, float] = (1.0, 10.0),
-        clock: Clock = REAL,
+        extenders: Extenders | None = None,
     ) -> None:
         self._client = handle.client
         self._informers = informers = handle.informers
         self._recorder = recorder
         self._waiting = handle.waiting
         self._profiles = dict(profiles)
-        self._clock = clock
+        self._clock = handle.clock
+        self._extenders = extenders or Extenders(())
         self.cache = Cache()
         policy = Policy(self._pre_enqueue, self._sort_key, self._helps, *backoff)
-        self.queue = SchedulingQueue(policy, clock)
+        self.queue = SchedulingQueue(policy, handle.clock)
         for place, name in _QUEUES.items():
             metrics.watch_pending(name, partial(self.queue.count, place))
         self.nominations = Nominations(self.cache.nodes)
         self.attempts = Attempts()
-        self._evictor = Evictor(handle.client, recorder, handle.waiting, clock)
+        self._evictor = Evictor(handle.client, recorder, handle.waiting, handle.clock)
         self._binding_slots = asyncio.Semaphore(_BINDINGS_AT_ONCE)
         informers.watch(kinds.NODES, on_change=self._on_node)
         informers.watch(kinds.PODS, on_change=self._on_pod)
@@ -183,9 +195,39 @@ class Scheduler:
         return not any(self.queue.count(place) for place in (Place.ACTIVE, Place.BACKING_OFF, Place.IN_FLIGHT))
 
     async def _schedule_next(self, group: asyncio.TaskGroup) -> None:
-        self._attempt(await self.queue.pop(), group)
+        entry = await self.queue.pop()
+        if self._extenders:
+            await self._attempt_with_extenders(entry, group)
+        else:
+            self._attempt(entry, group)
 
-    def _attempt(self, entry: QueuedPod, group: asyncio.TaskGroup) -> None:
+    async def _attempt_with_extenders(self, entry: QueuedPod, group: asyncio.TaskGroup) -> None:
+        pod = entry.pod
+        try:
+            opinion = await self._extenders.ask(pod, self._fitting(pod))
+        except ExtenderProblem as problem:
+            logger.warning("placing %s: %s", pod.key, problem)
+            self._broken(entry, group, problem)
+            return
+        except Exception as problem:  # one pod that cannot be asked about must not stop all the others
+            logger.exception("placing %s", pod.key)
+            self._broken(entry, group, problem)
+            return
+        if self.queue.place_of(pod.key) is Place.IN_FLIGHT:  # else it went meanwhile
+            self._attempt(entry, group, opinion)
+
+    def _fitting(self, pod: Pod) -> list[Json]:
+        """The nodes that fit as things are."""
+        nodes, diagnosis = self.cache.nodes, Diagnosis(self.cache.nodes.count)
+        runtime = self._profiles[pod.scheduler_name]
+        fits = runtime.feasible(CycleState(), pod, nodes, self.nominations, diagnosis)
+        return [obj for row, obj in nodes.objects() if fits[row]]
+
+    def _broken(self, entry: QueuedPod, group: asyncio.TaskGroup, problem: Exception) -> None:
+        metrics.observe("error", entry.pod.scheduler_name, 0.0)
+        self._failed(group, entry, _Failure("SchedulerError", str(problem)))
+
+    def _attempt(self, entry: QueuedPod, group: asyncio.TaskGroup, opinion: Opinion | None = None) -> None:
         pod = entry.pod
         if pod.is_terminating:
             message = f"skip schedule deleting pod: {pod.key}"
@@ -193,29 +235,21 @@ class Scheduler:
             self.queue.done(pod.key)
             return
         try:
-            self._place(entry, group)
+            self._place(entry, group, opinion)
         except Exception as problem:  # one pod that a plugin cannot cope with must not stop all the others
             logger.exception("placing %s", pod.key)
-            metrics.observe("error", pod.scheduler_name, 0.0)
-            self._failed(group, entry, _Failure("SchedulerError", str(problem)))
+            self._broken(entry, group, problem)
 
-    def _place(self, entry: QueuedPod, group: asyncio.TaskGroup) -> None:
+    def _place(self, entry: QueuedPod, group: asyncio.TaskGroup, opinion: Opinion | None) -> None:
         """Choose and assume, without giving way in between: the table is the snapshot."""
         pod, state = entry.pod, CycleState()
         runtime = self._profiles[pod.scheduler_name]
         started = time.perf_counter()
         try:
-            node = runtime.choose(state, pod, self.cache.nodes, self.nominations)
+            node = runtime.choose(state, pod, self.cache.nodes, self.nominations, opinion)
         except NoFit as problem:
             metrics.observe("unschedulable", pod.scheduler_name, time.perf_counter() - started)
-            rejected_by = frozenset(problem.diagnosis.plugins) or _ANYTHING_MAY_HELP
-            self._remember(entry, "Unschedulable", str(problem), diagnosis=problem.diagnosis)
-            nomination = problem.diagnosis.nomination
-            self._nominate(group, pod, nomination)
-            for work in problem.diagnosis.work:
-                group.create_task(self._do(work, pod), name=f"work for {pod.key}")
-            target = nomination.node if nomination else ""
-            self._failed(group, entry, _Failure("Unschedulable", str(problem), rejected_by, target))
+            self._fits_nowhere(entry, group, problem)
             return
         metrics.observe("scheduled", pod.scheduler_name, time.perf_counter() - started)
         self._remember(entry, "Scheduled", f"chosen: {node}", node=node)
@@ -232,6 +266,34 @@ class Scheduler:
             group.create_task(self._bind_when_allowed(group, entry, state, waiting), name=f"wait {pod.key}")
             return
         group.create_task(self._bind(group, entry, state, node), name=f"bind {pod.key}")
+
+    def _fits_nowhere(self, entry: QueuedPod, group: asyncio.TaskGroup, problem: NoFit) -> None:
+        pod, diagnosis = entry.pod, problem.diagnosis
+        self._remember(entry, "Unschedulable", str(problem), diagnosis=diagnosis)
+        for work in diagnosis.work:
+            group.create_task(self._do(work, pod), name=f"work for {pod.key}")
+        rejected_by = frozenset(diagnosis.plugins) or _ANYTHING_MAY_HELP
+        failure = _Failure("Unschedulable", str(problem), rejected_by)
+        nomination = diagnosis.nomination
+        if nomination is not None and self._extenders:
+            agreeing = self._nominate_if_agreed(group, pod, failure, nomination)
+            group.create_task(agreeing, name=f"agree for {pod.key}")
+        else:
+            self._nominate(group, pod, nomination)
+            failure = replace(failure, nominated=nomination.node if nomination else "")
+        self._failed(group, entry, failure)
+
+    async def _nominate_if_agreed(
+        self, group: asyncio.TaskGroup, pod: Pod, failure: "_Failure", nomination: Nomination
+    ) -> None:
+        try:
+            agreed = await self._extenders.preempt(pod, nomination)
+        except ExtenderProblem as problem:
+            logger.warning("preempting for %s: %s", pod.key, problem)
+            return
+        if agreed is not None and self.queue.place_of(pod.key) is not None:
+            self._nominate(group, pod, agreed)
+            await self._write_condition(pod, replace(failure, nominated=agreed.node))
 
     def _reserve(self, runtime: Runtime, state: CycleState, pod: Pod, node: str) -> tuple[Status, Mapping[str, float]]:
         try:
@@ -285,7 +347,8 @@ class Scheduler:
         runtime = self._profiles[pod.scheduler_name]
         async with self._binding_slots:
             try:
-                status = await runtime.bind(state, pod, node)
+                binder = self._extenders.binder(pod)
+                status = await runtime.bind(state, pod, node, binder.bind if binder is not None else None)
             except Exception as problem:  # a plugin's mistake fails this pod, not the scheduler
                 logger.exception("binding %s to %s", pod.key, node)
                 status = Status(Code.ERROR, (str(problem),))

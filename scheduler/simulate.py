@@ -59,6 +59,9 @@ class Simulation:
     """A scheduler and a cluster."""
 
     def __init__(self, configuration: config.SchedulerConfiguration, seed: int) -> None:
+        """Raises ConfigError."""
+        if configuration.extenders:
+            raise config.ConfigError("extenders are asked over HTTP, which a simulation does not do")
         self.cluster = SimulatedCluster()
         self._clock = FakeClock()
         self._group: asyncio.TaskGroup | None = None
@@ -67,7 +70,7 @@ class Simulation:
         recorder: Any = NoEvents()
         profiles = {name: config.build(one, handle) for name, one in config.check(configuration).items()}
         backoff = (configuration.pod_initial_backoff_seconds, configuration.pod_max_backoff_seconds)
-        self.scheduler = Scheduler(handle, recorder, profiles, backoff=backoff, clock=self._clock)
+        self.scheduler = Scheduler(handle, recorder, profiles, backoff=backoff)
 
     def add(self, workload: Workload) -> None:
         """The cluster as it is at first."""

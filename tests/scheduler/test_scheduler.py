@@ -15,6 +15,7 @@ from machinery.client.informer import OnChange
 from machinery.client.store import Store
 from scheduler.cache import Mask, NodeTable
 from scheduler.config import Profile, build
+from scheduler.extender import Extenders
 from scheduler.framework import OK, CycleState, Handle, Status
 from scheduler.plugins.default_binder import DefaultBinder
 from scheduler.pods import Pod
@@ -85,7 +86,7 @@ class Recorder:
 class Setup:
     """A running scheduler and everything around it."""
 
-    def __init__(self, profile: Profiles = None) -> None:
+    def __init__(self, profile: Profiles = None, extenders: Extenders | None = None) -> None:
         self.client, self.informers, self.recorder, self.clock = (
             RememberingClient(),
             HandFed(),
@@ -95,11 +96,11 @@ class Setup:
         client: Any = self.client
         informers: Any = self.informers
         recorder: Any = self.recorder
-        handle = Handle(client, informers)
+        handle = Handle(client, informers, clock=self.clock)
         self.waiting = handle.waiting
         made = profile(handle) if callable(profile) else profile
         profiles = {"default-scheduler": made or build(Profile(), handle)}
-        self.scheduler = Scheduler(handle, recorder, profiles, clock=self.clock)
+        self.scheduler = Scheduler(handle, recorder, profiles, extenders=extenders)
 
     def add_pod(self, name: str, **facts: Any) -> Json:
         """A pending pod."""
@@ -121,9 +122,9 @@ class Setup:
 
 
 @asynccontextmanager
-async def running(profile: Profiles = None) -> AsyncIterator[Setup]:
+async def running(profile: Profiles = None, extenders: Extenders | None = None) -> AsyncIterator[Setup]:
     """A scheduler that runs, with one node."""
-    setup = Setup(profile)
+    setup = Setup(profile, extenders)
     setup.informers.tell("nodes", None, node("n1"))
     task = asyncio.ensure_future(setup.scheduler.run())
     await setup.clock.advance(0)
