@@ -1,5 +1,6 @@
 """What the scheduler is told: flags and a KubeSchedulerConfiguration file, turned into profiles. Nothing runs here."""
 
+import json
 import logging
 import os
 import socket
@@ -11,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from scheduler import own_plugins
+from scheduler import config_validation, own_plugins
 from scheduler.framework import BadArguments, Handle, Plugin
 from scheduler.own_plugins import MODULE
 from scheduler.registry import DEFAULTS, NOT_YET, PLUGINS, Factory
@@ -69,7 +70,7 @@ class Flags(BaseModel):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
 
 
 class PluginRef(_Model):
@@ -97,6 +98,7 @@ class Profile(_Model):
     """One scheduler name and its plugins."""
 
     scheduler_name: str = DEFAULT_SCHEDULER
+    percentage_of_nodes_to_score: int | None = None  # every node is scored, whatever it says
     plugins: dict[str, PluginSet] = {}
     plugin_config: list[PluginConfig] = []
 
@@ -147,23 +149,36 @@ class LeaderElectionConfig(_Model):
     retry_period: str = ""
     resource_name: str = ""
     resource_namespace: str = ""
+    resource_lock: str = "leases"
 
 
 class ClientConnection(_Model):
-    """The file's way to the API server."""
+    """The file's way to the API server; only the kubeconfig has an effect."""
 
     kubeconfig: str = ""
+    accept_content_types: str = ""
+    content_type: str = ""
+    qps: float = 0.0
+    burst: int = 0
 
 
 class SchedulerConfiguration(_Model):
-    """kubescheduler.config.k8s.io/v1 KubeSchedulerConfiguration, as far as it has an effect here."""
+    """kubescheduler.config.k8s.io/v1 KubeSchedulerConfiguration."""
 
+    api_version: str = ""
+    kind: str = ""
     profiles: list[Profile] = Field(default_factory=lambda: [Profile()])
     leader_election: LeaderElectionConfig = LeaderElectionConfig()
     client_connection: ClientConnection = ClientConnection()
     pod_initial_backoff_seconds: float = 1.0
     pod_max_backoff_seconds: float = 10.0
     extenders: list[ExtenderConfig] = []
+    # without an effect: one thread does it all, every node is scored, nothing is profiled
+    parallelism: int | None = None
+    percentage_of_nodes_to_score: int | None = None
+    enable_profiling: bool | None = None
+    enable_contention_profiling: bool | None = None
+    delay_cache_until_active: bool | None = None
 
 
 def load(path: str) -> SchedulerConfiguration:
@@ -171,20 +186,32 @@ def load(path: str) -> SchedulerConfiguration:
     if not path:
         return SchedulerConfiguration()
     try:
-        document = yaml.safe_load(Path(path).read_text()) or {}
+        text = Path(path).read_text()
+        document, root = yaml.safe_load(text) or {}, yaml.compose(text, Loader=yaml.SafeLoader)
     except (OSError, yaml.YAMLError) as problem:
         raise ConfigError(f"failed to load config {path}: {problem}") from problem
-    group, _, version = str(document.get("apiVersion", "")).partition("/")
-    if (
-        group != "kubescheduler.config.k8s.io"
-        or version != "v1"
-        or document.get("kind") != "KubeSchedulerConfiguration"
-    ):
-        raise ConfigError(f"{path}: want kubescheduler.config.k8s.io/v1 KubeSchedulerConfiguration")
+    version, kind = (str(document.get(name) or "") for name in ("apiVersion", "kind"))
+    if (version, kind) != (_API_VERSION, "KubeSchedulerConfiguration"):
+        raise ConfigError(f'{path}: no kind "{kind}" is registered for version "{version}"; want {_API_VERSION}')
     try:
-        return SchedulerConfiguration.model_validate(document)
+        found = SchedulerConfiguration.model_validate(document)
+        wrong = [(one.field, one.message()) for one in config_validation.problems(document)]
     except ValidationError as problem:
-        raise ConfigError(f"{path}: {problem}") from problem
+        wrong = [_said(one) for one in problem.errors()]
+    if wrong:
+        lines = (f"{path}, line {config_validation.line_of(root, field)}: {said}" for field, said in wrong)
+        raise ConfigError("\n".join(lines))
+    return found
+
+
+def _said(problem: Mapping[str, Any]) -> tuple[str, str]:
+    """The field that has another type, or that there is none of, and what is said of it."""
+    field = ""
+    for part in problem["loc"]:
+        field += f"[{part}]" if isinstance(part, int) else f".{part}" if field else str(part)
+    if problem["type"] == "extra_forbidden":
+        return field, f'strict decoding error: unknown field "{field}"'
+    return field, f"{field}: Invalid value: {json.dumps(problem['input'], default=str)}: {problem['msg']}"
 
 
 def identity() -> str:

@@ -33,7 +33,7 @@ PLUGINS: Final[Mapping[str, Factory]] = {
     NodeUnschedulable.name: lambda handle, args: NodeUnschedulable(),
     NodeName.name: lambda handle, args: NodeName(),
     TaintToleration.name: lambda handle, args: TaintToleration(),
-    NodeAffinity.name: lambda handle, args: NodeAffinity(),
+    NodeAffinity.name: lambda handle, args: NodeAffinity(args),
     NodePorts.name: lambda handle, args: NodePorts(),
     NodeResourcesFit.name: lambda handle, args: NodeResourcesFit(args),
     VolumeRestrictions.name: lambda handle, args: VolumeRestrictions(handle),

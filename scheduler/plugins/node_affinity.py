@@ -1,39 +1,53 @@
 """NodeAffinity: nodeSelector, and required and preferred node affinity, as operations on label columns."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from machinery.api.codec import Json
 from machinery.api.selectors import LabelSelector
 from scheduler.cache import Mask, NodeTable, Vector
-from scheduler.framework import OK, SKIP, ClusterEvent, CycleState, Resource, Status, normalized
+from scheduler.framework import OK, SKIP, ClusterEvent, CycleState, Resource, Status, Verdict, normalized
 from scheduler.pods import Pod
 
+_ENFORCED = "node(s) didn't match scheduler-enforced node affinity"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
 class NodeAffinity:
-    """Filters by what the pod requires of a node's labels, scores by what it prefers."""
+    """Filters by what the pod requires of a node's labels, scores by what it prefers.
+
+    `addedAffinity` of its arguments is required and preferred of every pod of the profile.
+    """
 
     name: ClassVar[str] = "NodeAffinity"
     reason: ClassVar[str] = "node(s) didn't match Pod's node affinity/selector"
 
+    def __init__(self, args: Mapping[str, Any] | None = None) -> None:
+        self._added: Json = (args or {}).get("addedAffinity") or {}
+
     def pre_filter(self, state: CycleState, pod: Pod, nodes: NodeTable) -> Status:
         """Most pods require nothing."""
-        return OK if pod.spec.get("nodeSelector") or _affinity(pod).get(_REQUIRED) else SKIP
+        wanted = pod.spec.get("nodeSelector") or _affinity(pod).get(_REQUIRED) or self._added.get(_REQUIRED)
+        return OK if wanted else SKIP
 
-    def filter(self, state: CycleState, pod: Pod, nodes: NodeTable) -> Mask:
-        """Nodes the pod's selector and required affinity accept."""
-        return required_nodes(pod, nodes)
+    def filter(self, state: CycleState, pod: Pod, nodes: NodeTable) -> Mask | Verdict:
+        """Nodes that the pod's selector and required affinity accept, and the profile's."""
+        own = required_nodes(pod, nodes)
+        if not self._added.get(_REQUIRED):
+            return own
+        enforced = selected_nodes(self._added[_REQUIRED], nodes)
+        reasons = ((_ENFORCED, ~enforced), (self.reason, enforced & ~own))
+        return Verdict(enforced & own, reasons, nodes.all())
 
     def pre_score(self, state: CycleState, pod: Pod, nodes: NodeTable, fits: Mask) -> Status:
         """Most pods prefer nothing."""
-        return OK if _affinity(pod).get(_PREFERRED) else SKIP
+        return OK if _affinity(pod).get(_PREFERRED) or self._added.get(_PREFERRED) else SKIP
 
     def score(self, state: CycleState, pod: Pod, nodes: NodeTable) -> Vector:
         """The sum of the weights of the preferences a node meets."""
         scores = nodes.zeros()
-        for preference in _affinity(pod).get(_PREFERRED) or ():
+        for preference in [*(self._added.get(_PREFERRED) or ()), *(_affinity(pod).get(_PREFERRED) or ())]:
             term = preference.get("preference") or {}
             if term.get("matchExpressions") or term.get("matchFields"):
                 scores += preference["weight"] * _matches_term(term, nodes)

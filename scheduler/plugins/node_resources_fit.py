@@ -28,6 +28,7 @@ class NodeResourcesFit:
             one["name"]: one.get("weight") or 1 for one in strategy.get("resources") or ()
         } or DEFAULT_WEIGHTS
         self._ignored = frozenset((args or {}).get("ignoredResources") or ())
+        self._ignored_groups = tuple(f"{group}/" for group in (args or {}).get("ignoredResourceGroups") or ())
 
     def filter(self, state: CycleState, pod: Pod, nodes: NodeTable) -> Verdict:
         """Every resource that is short is a reason; what even an empty node lacks, no preemption helps."""
@@ -35,7 +36,7 @@ class NodeResourcesFit:
         short = [("Too many pods", lacking)] if lacking.any() else []
         hopeless = nodes.none()
         for resource, amount in pod.requests.items():
-            if resource in self._ignored:
+            if self._is_ignored(resource):
                 continue
             lacking = _short(nodes, resource, amount)
             if lacking.any():
@@ -96,7 +97,12 @@ class NodeResourcesFit:
 
     def _could_fit(self, pod: Pod, node: Json) -> bool:
         offered = pod_api.amounts((node.get("status") or {}).get("allocatable"))
-        return all(offered.get(name, 0) >= amount for name, amount in pod.requests.items() if name not in self._ignored)
+        return all(
+            offered.get(name, 0) >= amount for name, amount in pod.requests.items() if not self._is_ignored(name)
+        )
+
+    def _is_ignored(self, resource: str) -> bool:
+        return resource in self._ignored or resource.startswith(self._ignored_groups)
 
 
 def _shape(ratio: Mapping[str, Any]) -> tuple[Vector, Vector]:
