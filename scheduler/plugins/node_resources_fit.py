@@ -97,9 +97,8 @@ class NodeResourcesFit:
 
     def _could_fit(self, pod: Pod, node: Json) -> bool:
         offered = pod_api.amounts((node.get("status") or {}).get("allocatable"))
-        return all(
-            offered.get(name, 0) >= amount for name, amount in pod.requests.items() if not self._is_ignored(name)
-        )
+        counted = (one for one in pod.requests.items() if not self._is_ignored(one[0]))
+        return all(offered.get(name, 0) >= amount for name, amount in counted)
 
     def _is_ignored(self, resource: str) -> bool:
         return resource in self._ignored or resource.startswith(self._ignored_groups)

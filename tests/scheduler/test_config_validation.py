@@ -51,7 +51,8 @@ def args(name: str, given: str) -> str:
         pytest.param(
             "podInitialBackoffSeconds: 20\n",
             [
-                "line 1: podMaxBackoffSeconds: Invalid value: 10: must be greater than or equal to PodInitialBackoffSeconds"
+                "line 1: podMaxBackoffSeconds: Invalid value: 10: "
+                "must be greater than or equal to PodInitialBackoffSeconds"
             ],
             id="back-off",
         ),
@@ -100,7 +101,7 @@ def args(name: str, given: str) -> str:
             id="another-order",
         ),
         pytest.param(
-            "profiles:\n- plugins:\n    score:\n      enabled:\n      - name: NodeAffinity\n      - name: NodeAffinity\n",
+            "profiles:\n- plugins:\n    score:\n      enabled:\n      - {name: NodeAffinity}\n      - {name: NodeAffinity}\n",
             ['line 8: profiles[0].plugins.score.enabled[1].name: Duplicate value: "NodeAffinity"'],
             id="enabled-twice",
         ),
@@ -223,12 +224,12 @@ def test_a_bad_configuration_is_refused_with_its_line(tmp_path: Path, text: str,
 def test_everything_that_upstream_knows_is_read(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(
-        HEADER
-        + "parallelism: 16\nenableProfiling: true\nenableContentionProfiling: true\npercentageOfNodesToScore: 50\n"
-        "delayCacheUntilActive: false\nclientConnection: {qps: 50, burst: 100, contentType: application/json}\n"
+        HEADER + "parallelism: 16\nenableProfiling: true\nenableContentionProfiling: true\n"
+        "percentageOfNodesToScore: 50\ndelayCacheUntilActive: false\n"
+        "clientConnection: {qps: 50, burst: 100, contentType: application/json}\n"
         "leaderElection: {leaderElect: true, resourceLock: leases}\n"
         "profiles:\n- schedulerName: a\n  percentageOfNodesToScore: 10\n"
-        "extenders:\n- {urlPrefix: 'http://a', filterVerb: f, httpTimeout: 1s, enableHTTPS: true, tlsConfig: {insecure: true}}\n"
+        "extenders:\n- {urlPrefix: 'http://a', filterVerb: f, httpTimeout: 1s, enableHTTPS: true}\n"
     )
     found = config.load(str(path))
     assert (found.extenders[0].enable_https, found.extenders[0].http_timeout) == (True, "1s")

@@ -217,3 +217,21 @@ def test_topology_spread_counts_tainted_nodes_unless_told_otherwise(policy: Json
     }
     candidate = pod("p", labels={"app": "web"}, topologySpreadConstraints=[rule])
     assert passes(PodTopologySpread(handle()), candidate, nodes) - {"empty"} == expected
+
+
+def test_what_the_profile_requires_is_required_of_every_pod() -> None:
+    plugin = NodeAffinity({"addedAffinity": _required(_expression("disk", "Exists"))["nodeAffinity"]})
+    assert passes(plugin, pod("p"), table(*LABELLED)) == {"a", "b"}
+    assert passes(plugin, pod("p", nodeSelector={"disk": "ssd"}), table(*LABELLED)) == {"a"}
+    reasons, hopeless = why(plugin, pod("p", nodeSelector={"disk": "ssd"}), table(*LABELLED))
+    assert reasons == {
+        "node(s) didn't match scheduler-enforced node affinity": 1,
+        "node(s) didn't match Pod's node affinity/selector": 1,
+    }
+    assert hopeless == 2
+
+
+def test_resources_of_ignored_groups_are_not_counted() -> None:
+    wants = pod("p", containers=[{"name": "c", "resources": {"requests": {"example.com/gpu": "1"}}}])
+    assert passes(NodeResourcesFit(), wants, table(node("n"))) == set()
+    assert passes(NodeResourcesFit({"ignoredResourceGroups": ["example.com"]}), wants, table(node("n"))) == {"n"}
