@@ -501,6 +501,13 @@ class Cache:
         self.nodes = NodeTable()
         self._placed: dict[ObjectKey, _Placed] = {}
 
+    def __len__(self) -> int:
+        return len(self._placed)
+
+    def count_assumed(self) -> int:
+        """How many pods are placed and not confirmed yet."""
+        return sum(one.assumed for one in self._placed.values())
+
     def assume(self, pod: Pod, node: str) -> None:
         """Count a pod on the node that was chosen for it."""
         self._place(_Placed(pod, node, assumed=True))

@@ -28,6 +28,7 @@ from machinery.aio.clock import REAL, Clock
 from machinery.api import meta
 from machinery.api.codec import Json
 from machinery.api.names import ObjectKey
+from scheduler import metrics
 from scheduler.framework import Action, ClusterEvent, Resource, SortKey, Status
 from scheduler.pods import Pod
 
@@ -89,8 +90,12 @@ class SchedulingQueue:
         self._events = 0
 
     def count(self, place: Place) -> int:
-        """How many pods are in a place."""
-        return sum(entry.place is place for entry in self._entries.values())
+        """How many pods are in a place, those that are gated left out."""
+        return sum(entry.place is place and not entry.gated for entry in self._entries.values())
+
+    def count_gated(self) -> int:
+        """How many pods may not be tried at all."""
+        return sum(entry.gated for entry in self._entries.values())
 
     def place_of(self, key: ObjectKey) -> Place | None:
         """Where a pod is, None if it is not queued."""
@@ -103,7 +108,7 @@ class SchedulingQueue:
         """A pod without a node appeared."""
         self.delete(pod.key)
         entry = self._entries[pod.key] = QueuedPod(pod, self._clock.monotonic())
-        self._admit(entry)
+        self._admit(entry, "PodAdd")
 
     def update(self, pod: Pod) -> None:
         """A queued pod changed; it is tried again only if what changed can help."""
@@ -115,7 +120,7 @@ class SchedulingQueue:
         if _same_to_us(old.obj, pod.obj):
             return
         if entry.place is Place.ACTIVE:
-            self._activate(entry)  # its priority may be another
+            self._activate(entry, "PodUpdate")  # its priority may be another
             return
         event = ClusterEvent(Resource.PENDING_POD, Action.UPDATE, old.obj, pod.obj)
         self._remember(event)
@@ -164,7 +169,9 @@ class SchedulingQueue:
         entry.failed_at = self._clock.monotonic()
         self._enter(entry, Place.WAITING)
         if not rejected_by or self._missed_something(entry):
-            self._requeue(entry)
+            self._requeue(entry, "ScheduleAttemptFailure")
+        else:
+            metrics.incoming("unschedulable", "ScheduleAttemptFailure")
 
     def done(self, key: ObjectKey) -> None:
         """The pod was bound."""
@@ -175,7 +182,7 @@ class SchedulingQueue:
         limit = float("inf") if at_once else self._clock.monotonic() - FLUSH_AFTER
         for entry in list(self._waiting.values()):
             if not entry.gated and entry.failed_at < limit:
-                self._requeue(entry)
+                self._requeue(entry, "UnschedulableTimeout")
 
     # -- moving -------------------------------------------------------------------------------------------------------
 
@@ -195,27 +202,31 @@ class SchedulingQueue:
 
     def _try_again_if(self, entry: QueuedPod, event: ClusterEvent) -> None:
         if self._policy.helps(entry.pod, entry.rejected_by, event):
-            self._requeue(entry)
+            self._requeue(entry, f"{event.resource.value}{event.action.value}")
 
-    def _requeue(self, entry: QueuedPod) -> None:
+    def _requeue(self, entry: QueuedPod, why: str) -> None:
         ready_at = entry.failed_at + self._delay(entry.attempts)
         if entry.gated or ready_at <= self._clock.monotonic():
-            self._admit(entry)
+            self._admit(entry, why)
             return
+        metrics.incoming("backoff", why)
         self._enter(entry, Place.BACKING_OFF)
         heapq.heappush(self._backoff, (ready_at, entry.ticket, entry))
         self._changed.set()
 
-    def _admit(self, entry: QueuedPod) -> None:
+    def _admit(self, entry: QueuedPod, why: str) -> None:
         status = self._policy.pre_enqueue(entry.pod)
         entry.gated = status is not None
         if status is None:
-            self._activate(entry)
+            self._activate(entry, why)
         else:
+            metrics.incoming("unschedulable", why)
+            self._leave(entry)
             entry.rejected_by = frozenset({status.plugin})
             self._enter(entry, Place.WAITING)
 
-    def _activate(self, entry: QueuedPod) -> None:
+    def _activate(self, entry: QueuedPod, why: str) -> None:
+        metrics.incoming("active", why)
         self._enter(entry, Place.ACTIVE)
         heapq.heappush(self._active, (self._policy.sort_key(entry.pod, entry.queued_at), entry.ticket, entry))
         self._changed.set()
@@ -225,13 +236,19 @@ class SchedulingQueue:
         entry.place, entry.ticket = place, next(self._tickets)
         if place is Place.WAITING:
             self._waiting[entry.pod.key] = entry
+            self._count_rejections(entry, 1)
         elif place is Place.IN_FLIGHT:
             self._in_flight.add(entry.pod.key)
 
     def _leave(self, entry: QueuedPod) -> None:
         entry.ticket = 0
-        self._waiting.pop(entry.pod.key, None)
+        if self._waiting.pop(entry.pod.key, None) is not None:
+            self._count_rejections(entry, -1)
         self._in_flight.discard(entry.pod.key)
+
+    def _count_rejections(self, entry: QueuedPod, change: int) -> None:
+        for plugin in entry.rejected_by:
+            metrics.turned_down(plugin, entry.pod.scheduler_name, change)
 
     def _delay(self, attempts: int) -> float:
         if not attempts:
@@ -243,7 +260,7 @@ class SchedulingQueue:
         while self._backoff and self._backoff[0][0] <= now:
             _, ticket, entry = heapq.heappop(self._backoff)
             if entry.ticket == ticket:
-                self._admit(entry)
+                self._admit(entry, "BackoffComplete")
 
     async def _wait_for_change(self) -> None:
         self._changed.clear()

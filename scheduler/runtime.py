@@ -98,6 +98,7 @@ class Runtime:
 
     def __init__(self, scheduler_name: str, plugins: Mapping[str, Sequence[Enabled]], seed: int | None = None) -> None:
         self.scheduler_name = scheduler_name
+        self.enabled = plugins
         self._random = np.random.default_rng(seed)
         by_name = {one.plugin.name: one.plugin for many in plugins.values() for one in many}
         #: kinds that the plugins want to hear of beyond pods, nodes and services

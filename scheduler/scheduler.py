@@ -28,6 +28,7 @@ from scheduler.framework import (
     Resource,
     Status,
 )
+from scheduler.measuring import MeasuredRuntime
 from scheduler.nominations import Nominations
 from scheduler.pods import Pod, pod_of
 from scheduler.queue import Place, Policy, QueuedPod, SchedulingQueue
@@ -52,6 +53,7 @@ _OTHER_KINDS = {
     Resource.DEVICE_CLASS: kinds.DEVICE_CLASSES,
 }
 _BINDINGS_AT_ONCE = 100
+_MEASURED_OF = 10  # attempts one takes the plugins' time
 _HOUSEKEEPING_SECONDS = 30.0
 #: there was no node to ask a plugin about: a name no plugin has, so that every event counts
 _ANYTHING_MAY_HELP = frozenset({"no nodes"})
@@ -74,6 +76,8 @@ class Scheduler:
         self._recorder = recorder
         self._waiting = handle.waiting
         self._profiles = dict(profiles)
+        self._measured = {name: MeasuredRuntime(runtime) for name, runtime in profiles.items()}
+        self._placings = 0
         self._clock = handle.clock
         self._extenders = extenders or Extenders(())
         self.cache = Cache()
@@ -81,6 +85,10 @@ class Scheduler:
         self.queue = SchedulingQueue(policy, handle.clock)
         for place, name in _QUEUES.items():
             metrics.watch_pending(name, partial(self.queue.count, place))
+        metrics.watch_pending("gated", self.queue.count_gated)
+        metrics.watch_cache("nodes", lambda: self.cache.nodes.count)
+        metrics.watch_cache("pods", lambda: len(self.cache))
+        metrics.watch_cache("assumed_pods", self.cache.count_assumed)
         self.nominations = Nominations(self.cache.nodes)
         self.attempts = Attempts()
         self._evictor = Evictor(handle.client, recorder, handle.waiting, handle.clock)
@@ -179,6 +187,7 @@ class Scheduler:
     def use(self, runtime: Runtime) -> None:
         """A profile's plugins are others from now on; what waits is asked again."""
         self._profiles[runtime.scheduler_name] = runtime
+        self._measured[runtime.scheduler_name] = MeasuredRuntime(runtime)
         self.queue.flush_waiting(at_once=True)
 
     def try_next(self, group: asyncio.TaskGroup) -> bool:
@@ -243,7 +252,9 @@ class Scheduler:
     def _place(self, entry: QueuedPod, group: asyncio.TaskGroup, opinion: Opinion | None) -> None:
         """Choose and assume, without giving way in between: the table is the snapshot."""
         pod, state = entry.pod, CycleState()
-        runtime = self._profiles[pod.scheduler_name]
+        self._placings += 1
+        profiles = self._profiles if self._placings % _MEASURED_OF else self._measured
+        runtime = profiles[pod.scheduler_name]
         started = time.perf_counter()
         try:
             node = runtime.choose(state, pod, self.cache.nodes, self.nominations, opinion)
@@ -316,6 +327,7 @@ class Scheduler:
         if nomination is None:
             self.nominations.remove(pod.key)
             return
+        metrics.preempted(len(nomination.victims))
         outranked = self.nominations.less_important_on(nomination.node, pod.priority)
         for other in outranked:
             self.nominations.remove(other.key)
@@ -331,11 +343,13 @@ class Scheduler:
     async def _bind_when_allowed(
         self, group: asyncio.TaskGroup, entry: QueuedPod, state: CycleState, waiting: WaitingPod
     ) -> None:
-        pod = entry.pod
+        pod, since = entry.pod, self._clock.monotonic()
         try:
             refusal = await waiting.decided(self._clock)
         finally:
             self._waiting.remove(pod.key)
+        result = Code.SUCCESS if refusal is None else Code.UNSCHEDULABLE
+        metrics.permitted(result.value, self._clock.monotonic() - since)
         if refusal is None:
             await self._bind(group, entry, state, waiting.node)
             return
@@ -353,7 +367,9 @@ class Scheduler:
                 logger.exception("binding %s to %s", pod.key, node)
                 status = Status(Code.ERROR, (str(problem),))
         if status.code is Code.SUCCESS:
-            self.cache.finish_binding(pod.key, self._clock.monotonic())
+            now = self._clock.monotonic()
+            self.cache.finish_binding(pod.key, now)
+            metrics.bound(entry.attempts, now - entry.queued_at)
             self.queue.done(pod.key)
             message = f"Successfully assigned {pod.key} to {node}"
             self._recorder.event(pod.obj, kinds.PODS, "Normal", "Scheduled", message)

@@ -101,7 +101,8 @@ def args(name: str, given: str) -> str:
             id="another-order",
         ),
         pytest.param(
-            "profiles:\n- plugins:\n    score:\n      enabled:\n      - {name: NodeAffinity}\n      - {name: NodeAffinity}\n",
+            "profiles:\n- plugins:\n    score:\n      enabled:\n      - {name: NodeAffinity}\n"
+            "      - {name: NodeAffinity}\n",
             ['line 8: profiles[0].plugins.score.enabled[1].name: Duplicate value: "NodeAffinity"'],
             id="enabled-twice",
         ),

@@ -190,3 +190,32 @@ def test_why_a_pod_has_no_node_can_be_asked(server: ApiserverProcess, cluster: C
         assert [(one["node"], one["reason"]) for one in shown["nodes"]] == [("n1", "Insufficient cpu")]
         assert shown["advice"] == ["cpu: 4 are asked for, n1 has most free of these: 1"]
         assert anybody.get(f"https://127.0.0.1:{port}/debug/pods/default/other").status_code == 404
+
+
+def test_its_metrics_have_upstreams_names(server: ApiserverProcess, cluster: Cluster) -> None:
+    port = free_port()
+    with scheduler(server, "--leader-elect=false", "--secure-port", str(port)):
+        cluster.node("n1", cpu="16")
+        for number in range(10):
+            cluster.pod(f"p{number}")
+        cluster.pod("gated", schedulingGates=[{"name": "later"}])
+        cluster.pod("huge", cpu="100")
+        eventually("the pods are placed", lambda: all(cluster.node_of(f"p{number}") for number in range(10)))
+        eventually("the huge one waits", lambda: cluster.condition("huge").get("reason") == "Unschedulable")
+        with httpx.Client(verify=False) as anybody:
+            text = anybody.get(f"https://127.0.0.1:{port}/metrics").text
+    found = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("scheduler_"))
+    profile = 'profile="default-scheduler"'
+    assert float(found[f'scheduler_schedule_attempts_total{{{profile},result="scheduled"}}']) == 10
+    assert float(found['scheduler_pending_pods{queue="gated"}']) == 1
+    assert float(found['scheduler_pending_pods{queue="unschedulable"}']) == 1
+    assert float(found[f'scheduler_unschedulable_pods{{plugin="NodeResourcesFit",{profile}}}']) == 1
+    assert float(found['scheduler_scheduler_cache_size{type="nodes"}']) == 1
+    assert float(found['scheduler_scheduler_cache_size{type="pods"}']) == 10
+    assert float(found['scheduler_queue_incoming_pods_total{event="PodAdd",queue="active"}']) == 11
+    assert float(found["scheduler_pod_scheduling_attempts_count"]) == 10
+    assert float(found['scheduler_pod_scheduling_sli_duration_seconds_count{attempts="1"}']) == 10
+    point = f'extension_point="Filter",{profile},status="Success"'
+    assert float(found[f"scheduler_framework_extension_point_duration_seconds_count{{{point}}}"]) == 1
+    plugin = 'extension_point="Filter",plugin="NodeResourcesFit",status="Success"'
+    assert float(found[f"scheduler_plugin_execution_duration_seconds_count{{{plugin}}}"]) == 1
