@@ -1,11 +1,16 @@
 """`python -m scheduler` against a real API server: pods get nodes, or are told why not."""
 
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from machinery.api.codec import Json
 from tests.integration.apiserver_process import ApiserverProcess
 from tests.integration.scheduler.cluster import PODS, Cluster, eventually, scheduler
 from tests.ports import free_port
@@ -219,3 +224,48 @@ def test_its_metrics_have_upstreams_names(server: ApiserverProcess, cluster: Clu
     assert float(found[f"scheduler_framework_extension_point_duration_seconds_count{{{point}}}"]) == 1
     plugin = 'extension_point="Filter",plugin="NodeResourcesFit",status="Success"'
     assert float(found[f"scheduler_plugin_execution_duration_seconds_count{{{plugin}}}"]) == 1
+
+
+def test_a_leader_killed_in_mid_flight_leaves_every_pod_bound_once(server: ApiserverProcess, cluster: Cluster) -> None:
+    times = (
+        "--leader-elect-lease-duration=3s",
+        "--leader-elect-renew-deadline=2s",
+        "--leader-elect-retry-period=500ms",
+    )
+    for number in range(20):
+        cluster.node(f"n{number}", cpu="1")
+    names = [f"p{number}" for number in range(160)]
+    start = cluster.get(PODS)["metadata"]["resourceVersion"]
+    with scheduler(server, *times) as first, scheduler(server, *times) as second:
+        with ThreadPoolExecutor(4) as creating:
+            made = [creating.submit(cluster.pod, name) for name in names]
+            eventually("the leader is at work", lambda: len(_bound(cluster)) >= 20, 40)
+            leader = first if _holder(cluster).endswith(f"_{first.pid}") else second
+            leader.kill()
+            for one in made:
+                one.result()
+        eventually("all pods are bound", lambda: len(_bound(cluster)) == len(names), 60)
+    places: dict[str, set[str]] = {name: set() for name in names}
+    for event in _history(server, start):
+        if node := event["object"]["spec"].get("nodeName"):
+            places[event["object"]["metadata"]["name"]].add(node)
+    assert {len(found) for found in places.values()} == {1}
+    used = Counter(_bound(cluster).values())
+    assert max(used.values()) <= 10  # of 100 milli each, on one core
+
+
+def _bound(cluster: Cluster) -> dict[str, str]:
+    placed = ((pod["metadata"]["name"], pod["spec"].get("nodeName")) for pod in cluster.get(PODS)["items"])
+    return {name: node for name, node in placed if node}
+
+
+def _holder(cluster: Cluster) -> str:
+    path = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-scheduler"
+    return str(cluster.get(path)["spec"]["holderIdentity"])
+
+
+def _history(server: ApiserverProcess, revision: str) -> list[Json]:
+    """Every change of every pod since then."""
+    params: dict[str, Any] = {"watch": 1, "resourceVersion": revision, "timeoutSeconds": 1}
+    with server.client() as client, client.stream("GET", PODS, params=params) as lines:
+        return [json.loads(line) for line in lines.iter_lines()]
