@@ -17,8 +17,9 @@ run beside its event handlers. Here both run on one event loop and an attempt ne
   so tolerations are checked once per different set and not once per node; pods with the same namespace and labels are
   counted together per node, so "how many pods like this one are there" costs the number of nodes that have some.
 - A pod that was placed is *assumed*: it counts from that moment, before the API server knows. The informer confirms it;
-  `forget` undoes it when binding fails; one that was bound but never seen again expires, so that a lost event cannot
-  hold resources for ever.
+  `forget` undoes it when binding fails. It never expires by itself, however late the informer is (upstream's default
+  too): else its resources would be given away twice. Informers lose nothing; what is gone when they list again, they
+  say is gone.
 
 Refused: a pandas or structured array for the columns (slower to grow, no gain for masks), rows kept dense by moving the
 last one into a hole (every count by row would have to move too).
@@ -49,8 +50,6 @@ LabelSet: TypeAlias = frozenset[tuple[str, str]]
 _Item = TypeVar("_Item", bound=np.generic)
 _Key = TypeVar("_Key")
 
-#: seconds a bound pod may stay unconfirmed
-ASSUMED_FOR: Final = 15 * 60.0
 _FIRST_ROWS: Final = 16
 _MOST_COUNTS: Final = 32  # of a namespace; each costs a look at every pod that comes or goes there
 _BY_LABELS: Final = "*"  # stands for the namespace of terms that choose theirs by labels
@@ -486,12 +485,11 @@ def _count(counts: dict[_Key, int], key: _Key, change: int) -> None:
 
 @dataclass(slots=True)
 class _Placed:
-    """A pod on a node; `assumed` until the informer has shown it, with a deadline once binding is done."""
+    """A pod on a node; `assumed` until the informer has shown it."""
 
     pod: Pod
     node: str
     assumed: bool = False
-    expires_at: float | None = None
 
 
 class Cache:
@@ -512,12 +510,6 @@ class Cache:
         """Count a pod on the node that was chosen for it."""
         self._place(_Placed(pod, node, assumed=True))
 
-    def finish_binding(self, key: ObjectKey, now: float) -> None:
-        """Binding succeeded: the informer has ASSUMED_FOR seconds from `now` (monotonic) to confirm it."""
-        placed = self._placed.get(key)
-        if placed is not None and placed.assumed:
-            placed.expires_at = now + ASSUMED_FOR
-
     def forget(self, key: ObjectKey) -> None:
         """Binding failed: take an assumed pod back. One that was confirmed meanwhile stays."""
         placed = self._placed.get(key)
@@ -536,13 +528,6 @@ class Cache:
     def remove_pod(self, key: ObjectKey) -> None:
         """The informer shows that a pod is gone or has ended."""
         self._take(key)
-
-    def expire(self, now: float) -> list[ObjectKey]:
-        """Take back assumed pods nobody confirmed in time."""
-        late = [key for key, one in self._placed.items() if one.assumed and (one.expires_at or now) < now]
-        for key in late:
-            self._take(key)
-        return late
 
     def _place(self, placed: _Placed) -> None:
         self._take(placed.pod.key)

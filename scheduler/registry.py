@@ -46,7 +46,7 @@ PLUGINS: Final[Mapping[str, Factory]] = {
     DefaultPreemption.name: DefaultPreemption,
     ImageLocality.name: lambda handle, args: ImageLocality(),
     NodeResourcesBalancedAllocation.name: lambda handle, args: NodeResourcesBalancedAllocation(args),
-    DefaultBinder.name: lambda handle, args: DefaultBinder(handle.client),
+    DefaultBinder.name: lambda handle, args: DefaultBinder(handle),
 }
 
 #: upstream's order and weights (apis/config/v1/default_plugins.go): the first to turn a node down names the reason

@@ -367,9 +367,7 @@ class Scheduler:
                 logger.exception("binding %s to %s", pod.key, node)
                 status = Status(Code.ERROR, (str(problem),))
         if status.code is Code.SUCCESS:
-            now = self._clock.monotonic()
-            self.cache.finish_binding(pod.key, now)
-            metrics.bound(entry.attempts, now - entry.queued_at)
+            metrics.bound(entry.attempts, self._clock.monotonic() - entry.queued_at)
             self.queue.done(pod.key)
             message = f"Successfully assigned {pod.key} to {node}"
             self._recorder.event(pod.obj, kinds.PODS, "Normal", "Scheduled", message)
@@ -421,8 +419,6 @@ class Scheduler:
         while True:
             await self._clock.sleep(_HOUSEKEEPING_SECONDS)
             self.queue.flush_waiting()
-            for key in self.cache.expire(self._clock.monotonic()):
-                logger.warning("%s was bound and never seen on its node: its resources count as free again", key)
 
 
 @dataclass(frozen=True, slots=True)

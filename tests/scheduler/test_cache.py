@@ -3,7 +3,7 @@
 import pytest
 
 from machinery.api.selectors import LabelSelector
-from scheduler.cache import ASSUMED_FOR, NodeTable
+from scheduler.cache import NodeTable
 from scheduler.pods import HostPort, pod_of
 from tests.scheduler.objects import cache_of, key, named, node, pod, pod_object, pod_with_ports, table, taint
 
@@ -135,13 +135,3 @@ def test_the_informer_is_right_about_where_a_pod_is() -> None:
     assert cache.nodes.requested("cpu").tolist() == [0, 100]
     cache.remove_pod(key("p"))
     assert cache.nodes.requested("cpu").tolist() == [0, 0]
-
-
-def test_a_bound_pod_nobody_confirms_expires() -> None:
-    cache = cache_of(node("a"))
-    cache.assume(pod("unbound"), "a")
-    cache.assume(pod("bound"), "a")
-    cache.finish_binding(key("bound"), now=100.0)
-    assert cache.expire(100.0 + ASSUMED_FOR) == []
-    assert cache.expire(101.0 + ASSUMED_FOR) == [key("bound")]
-    assert cache.is_assumed(key("unbound"))

@@ -267,7 +267,7 @@ class Clumsy:
 def _clumsy(shared: Handle, where: str) -> Runtime:
     one = [Enabled(Clumsy(where))]
     points = {"reserve": one, "permit": one, "preBind": one, "postBind": one}
-    return Runtime("default-scheduler", {**points, "bind": [Enabled(DefaultBinder(shared.client))]})
+    return Runtime("default-scheduler", {**points, "bind": [Enabled(DefaultBinder(shared))]})
 
 
 @pytest.mark.parametrize("where", ["reserve", "permit", "preBind"])
@@ -292,7 +292,7 @@ async def test_a_plugin_that_raises_after_the_binding_changes_nothing() -> None:
 
 async def test_one_pod_that_breaks_a_plugin_does_not_stop_the_others() -> None:
     client: Any = RememberingClient()
-    binder = DefaultBinder(client)
+    binder = DefaultBinder(Handle(client, client))
     profile = Runtime("default-scheduler", {"filter": [Enabled(Choking())], "bind": [Enabled(binder)]})
     async with running(profile) as setup:
         setup.add_pod("bad")

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
@@ -30,8 +30,7 @@ class Slow:
 
 
 def _slow(shared: Handle) -> Runtime:
-    client: Any = shared.client
-    return Runtime("default-scheduler", {"permit": [Enabled(Slow())], "bind": [Enabled(DefaultBinder(client))]})
+    return Runtime("default-scheduler", {"permit": [Enabled(Slow())], "bind": [Enabled(DefaultBinder(shared))]})
 
 
 def _gang(folder: Path, shared: Handle) -> Runtime:
