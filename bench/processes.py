@@ -27,6 +27,9 @@ _READY_SECONDS: Final = 60.0
 _ADMIN: Final = "bench-admin-token"
 _USER: Final = "bench-user-token"
 _OTHER_USER: Final = "bench-other-token"
+_SCHEDULER: Final = "bench-scheduler-token"
+#: what scheduler_perf of upstream turns off, too: nodes are ready at once, and pods need neither account nor class
+_LENIENT: Final = ("--disable-admission-plugins", "ServiceAccount,TaintNodesByCondition,Priority")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +65,18 @@ def _cpu(pid: int) -> float:
 
 
 @contextmanager
-def skiff(folder: Path) -> Iterator[Target]:
+def skiff(folder: Path, *, lenient: bool = False) -> Iterator[Target]:
     """etcd and an API server with TLS, RBAC and the default admission, data under `folder`; ended with the context.
 
-    The load comes from a user whose rights are a ClusterRoleBinding's, so that RBAC is asked.
+    The load comes from a user whose rights are a ClusterRoleBinding's, so that RBAC is asked. `lenient` leaves out the
+    admission that needs other controllers.
     """
     _compile()
     port, pki = _free_port(), _write_files(folder)
     with _process(_etcd(folder, etcd := _free_port()), folder / "etcd.log"):
         started = time.monotonic()
-        with _process(_apiserver(folder, etcd, port), folder / "apiserver.log") as pid:
+        command = [*_apiserver(folder, etcd, port), *(_LENIENT if lenient else ())]
+        with _process(command, folder / "apiserver.log") as pid:
             admin = Address(f"https://127.0.0.1:{port}", _ADMIN, pki / "ca.crt")
             _wait(admin, pid, folder / "apiserver.log")
             seconds = time.monotonic() - started
@@ -115,7 +120,12 @@ def _write_files(folder: Path) -> Path:
     key = tls.create_ca("service accounts").key
     (pki / "sa.key").write_bytes(tls.private_pem(key))
     (pki / "sa.pub").write_bytes(tls.public_pem(key))
-    tokens = (f"{_ADMIN},admin,1,system:masters", f"{_USER},bench,2,benchmarks", f"{_OTHER_USER},noise,3,benchmarks")
+    tokens = (
+        f"{_ADMIN},admin,1,system:masters",
+        f"{_USER},bench,2,benchmarks",
+        f"{_OTHER_USER},noise,3,benchmarks",
+        f"{_SCHEDULER},system:kube-scheduler,4",
+    )
     (folder / "tokens.csv").write_text("\n".join(tokens) + "\n")
     return pki
 
@@ -135,6 +145,22 @@ def _process(command: list[str], log: Path) -> Iterator[int]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def scheduler(folder: Path, server: Address, command: Sequence[str]) -> Iterator[Target]:
+    """A scheduler as system:kube-scheduler, alone: Skiff's, or what else the command starts."""
+    cluster = f"{{server: '{server.url}', certificate-authority: '{server.ca}'}}"
+    kubeconfig = folder / "scheduler.conf"
+    kubeconfig.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: b\n"
+        f"clusters: [{{name: b, cluster: {cluster}}}]\nusers: [{{name: b, user: {{token: {_SCHEDULER}}}}}]\n"
+        "contexts: [{name: b, context: {cluster: b, user: b}}]\n"
+    )
+    own = command or (sys.executable, "-m", "scheduler")
+    flags = ("--kubeconfig", str(kubeconfig), "--leader-elect=false", "--secure-port=0")
+    with _process([*own, *flags], folder / "scheduler.log") as pid:
+        yield Target(server, (pid,))
 
 
 def _wait(address: Address, pid: int, log: Path) -> None:

@@ -217,6 +217,10 @@ class NodeTable:
         """Another number whenever the node of a row, or what is on it, has changed."""
         return self._versions[row]
 
+    def touch(self, row: int) -> None:
+        """What is to come to a row's node has changed."""
+        self._versions[row] = next(self._changes)
+
     def allocatable(self, resource: str) -> Amounts:
         """What each node offers of a resource: cpu in milli, everything else in whole units."""
         return self._amounts(self._allocatable, resource)
@@ -319,7 +323,7 @@ class NodeTable:
         row = self._row(meta.name_of(node))
         self._set_images(row, self._objects[row], node)
         self._objects[row] = node
-        self._versions[row] = next(self._changes)
+        self.touch(row)
         self._live[row] = True
         self._unschedulable[row] = nodes.is_unschedulable(node)
         self._taint_ids[row] = self._taint_number(node)
@@ -355,7 +359,7 @@ class NodeTable:
         self._release_if_empty(row)
 
     def _add(self, row: int, pod: Pod, sign: int) -> None:
-        self._versions[row] = next(self._changes)
+        self.touch(row)
         self._requested[self._resource("pods"), row] += sign
         for resource, amount in pod.requests.items():
             number = self._resource(resource)

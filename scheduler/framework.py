@@ -15,7 +15,7 @@ from machinery.aio.clock import REAL, Clock
 from machinery.api.codec import Json
 from machinery.client.informer import Informers
 from machinery.client.rest import Client
-from scheduler.cache import Mask, NodeTable, Vector
+from scheduler.cache import Amounts, Mask, NodeTable, Vector
 from scheduler.pods import Pod
 from scheduler.waiting import WaitingPods
 
@@ -250,7 +250,10 @@ class Filters(Protocol):
     """A profile's filters, for trials."""
 
     def fits(self, pod: Pod, nodes: NodeTable, row: int) -> bool:
-        """Whether the pod fits a row of the table as it is now."""
+        """Whether the pod fits a row of the table as it is now, beside the pods that are nominated to it."""
+
+    def asked_before(self, pod: Pod, resource: str) -> Amounts | int:
+        """What pods that are nominated, and not less important, ask for of a resource on each row."""
 
     def only_resources_matter(self, state: CycleState, pod: Pod) -> bool:
         """Whether of all filters only NodeResourcesFit looks at a node's pods for this one."""

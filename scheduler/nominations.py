@@ -84,6 +84,7 @@ class Nominations:
             self._add(pod, row, 1)
 
     def _add(self, pod: Pod, row: int, sign: int) -> None:
+        self._nodes.touch(row)
         sums = self._sums.setdefault(pod.priority, {})
         for resource, amount in _asked(pod).items():
             column = sums.get(resource)

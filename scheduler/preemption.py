@@ -82,6 +82,8 @@ class Trial:
     fits: Callable[[int], bool]
     #: only what is asked of the node depends on the pods that are there
     resources_only: bool
+    #: what nominated pods ask for, which come first
+    asked_before: Callable[[Pod, str], Amounts | int] = lambda pod, resource: 0
     #: what is left of each resource that the pod asks for, on each row
     free: Mapping[str, Amounts] = field(init=False)
     #: equal for pods whose trials end alike, where only resources matter
@@ -90,7 +92,10 @@ class Trial:
     def __post_init__(self) -> None:
         object.__setattr__(self, "needs", (self.pod.priority, frozenset(self.pod.requests.items())))
         names = (*self.pod.requests, "pods")
-        free = {name: self.nodes.allocatable(name) - self.nodes.requested(name) for name in names}
+        free = {
+            name: self.nodes.allocatable(name) - self.nodes.requested(name) - self.asked_before(self.pod, name)
+            for name in names
+        }
         object.__setattr__(self, "free", free)  # worked out once, of what does not change
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from scheduler.cache import Mask, NodeTable, Vector
+from scheduler.cache import Amounts, Mask, NodeTable, Vector
 from scheduler.framework import (
     OK,
     BindPlugin,
@@ -16,6 +16,7 @@ from scheduler.framework import (
     CycleState,
     Diagnosis,
     FilterPlugin,
+    Filters,
     HintPlugin,
     NormalizeScorePlugin,
     Opinion,
@@ -166,7 +167,7 @@ class Runtime:
         own = nodes.named((pod.obj.get("status") or {}).get("nominatedNodeName") or "") & fits
         rows = np.flatnonzero(own if own.any() else fits)
         if not len(rows):
-            self._post_filter(state, pod, nodes, diagnosis)
+            self._post_filter(state, pod, nodes, diagnosis, _Filters(self, nominated))
             raise NoFit(diagnosis)
         if len(rows) > 1:
             scores = self.score(state, pod, nodes, fits)[rows]
@@ -243,21 +244,23 @@ class Runtime:
                 return False
         return True
 
-    def _post_filter(self, state: CycleState, pod: Pod, nodes: NodeTable, diagnosis: Diagnosis) -> None:
+    def _post_filter(
+        self, state: CycleState, pod: Pod, nodes: NodeTable, diagnosis: Diagnosis, filters: Filters
+    ) -> None:
         if not diagnosis.total:
             return
         messages = []
         for plugin in self._post_filters:
-            status = plugin.post_filter(state, pod, nodes, diagnosis, self)
+            status = plugin.post_filter(state, pod, nodes, diagnosis, filters)
             if status.message:
                 messages.append(status.message)
             if status.code is Code.SUCCESS:
                 break
         diagnosis.post_filter_message = ", ".join(messages)
 
-    def fits(self, pod: Pod, nodes: NodeTable, row: int) -> bool:
+    def fits(self, pod: Pod, nodes: NodeTable, row: int, nominated: Nominations | None = None) -> bool:
         """Whether the pod fits a row of the table as it is now."""
-        return bool(self.find_fits(CycleState(), pod, nodes, Diagnosis(total=nodes.count))[row])
+        return bool(self.feasible(CycleState(), pod, nodes, nominated, Diagnosis(total=nodes.count))[row])
 
     def only_resources_matter(self, state: CycleState, pod: Pod) -> bool:
         """Whether of all filters only NodeResourcesFit looks at a node's pods for this one."""
@@ -326,6 +329,23 @@ def _tell(name: str, call: Callable[[CycleState, Pod, str], None], state: CycleS
         call(state, pod, node)
     except Exception:  # what it is told of has happened
         logger.exception("plugin %s, told of %s on %s", name, pod.key, node)
+
+
+@dataclass(frozen=True, slots=True)
+class _Filters:
+    """A profile's filters, with the pods that are nominated at the moment."""
+
+    runtime: Runtime
+    nominated: Nominations | None
+
+    def fits(self, pod: Pod, nodes: NodeTable, row: int) -> bool:
+        return self.runtime.fits(pod, nodes, row, self.nominated)
+
+    def asked_before(self, pod: Pod, resource: str) -> Amounts | int:
+        return 0 if self.nominated is None else self.nominated.asked_before(pod, resource)
+
+    def only_resources_matter(self, state: CycleState, pod: Pod) -> bool:
+        return self.runtime.only_resources_matter(state, pod)
 
 
 def _with_room_for(others: Nominations, pod: Pod, nodes: NodeTable, fits: Mask, diagnosis: Diagnosis) -> Mask:

@@ -22,7 +22,8 @@ import yaml
 from machinery.aio.clock import FakeClock
 from machinery.api import kinds, meta, pods
 from machinery.api.codec import Json
-from scheduler import config
+from machinery.api.names import ObjectKey
+from scheduler import config, workloads
 from scheduler.framework import Handle
 from scheduler.scheduler import Scheduler
 from scheduler.simulated_cluster import NoEvents, SimulatedCluster
@@ -93,6 +94,16 @@ class Simulation:
                 await self._clock.advance(1.0)
                 waited += 1
 
+    def churn(self, turn: int) -> None:
+        """What came at the last turn goes, and the next comes: a node, a Service, a pod that fits nowhere."""
+        names = {kind: f"churn-{kind.plural}" for kind in (kinds.NODES, kinds.SERVICES, kinds.PODS)}
+        for kind, name in names.items():
+            self.cluster.remove(kind, ObjectKey("default" if kind.namespaced else "", f"{name}-{turn - 1}"))
+        self.cluster.put(kinds.NODES, workloads.node(f"{names[kinds.NODES]}-{turn}"))
+        self.cluster.put(kinds.PODS, workloads.pod(f"{names[kinds.PODS]}-{turn}", cpu="9999"))
+        service = {"metadata": {"name": f"{names[kinds.SERVICES]}-{turn}", "namespace": "default"}, "spec": {}}
+        self.cluster.put(kinds.SERVICES, service)
+
     async def _drain(self, group: asyncio.TaskGroup) -> None:
         """Try what is ready; bindings and evictions have their turns in between."""
         more = True
@@ -130,10 +141,21 @@ async def run(workload: Workload, configuration: config.SchedulerConfiguration, 
     simulation.add(workload)
     await simulation.place(workload.before)
     started, cpu = time.perf_counter(), time.process_time()
-    await simulation.place(workload.pods)
+    await _place_in_turns(simulation, workload)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     names = [meta.name_of(pod) for pod in workload.pods]
     return simulation, simulation.result(len(workload.nodes), names, seconds, cpu)
+
+
+async def _place_in_turns(simulation: Simulation, workload: Workload) -> None:
+    """All at once, or, where things come and go meanwhile, a part of them at each turn."""
+    if not workload.churn:
+        await simulation.place(workload.pods)
+        return
+    size = -(-len(workload.pods) // workload.churn)
+    for turn in range(workload.churn):
+        simulation.churn(turn)
+        await simulation.place(workload.pods[turn * size : (turn + 1) * size])
 
 
 def snapshot(path: str) -> Workload:
@@ -199,11 +221,15 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--snapshot", default="", help="YAML with a cluster instead of --nodes")
     parser.add_argument("--config", default="", help="a KubeSchedulerConfiguration")
     parser.add_argument("--seed", type=int, default=0, help="decides between nodes that are equally good")
+    parser.add_argument("--objects", action="store_true", help="simulate nothing; print the cluster as JSON")
     parser.add_argument("--placements", action="store_true", help="print each pod's node")
     parser.add_argument("--json", action="store_true", help="print JSON")
     chosen = parser.parse_args(argv)
     try:
         workload = _workload(chosen)
+        if chosen.objects:
+            print(json.dumps({"nodes": workload.nodes, "before": workload.before, "pods": workload.pods}))
+            return
         simulation, result = asyncio.run(run(workload, config.load(chosen.config), chosen.seed))
     except config.ConfigError as problem:
         raise SystemExit(f"error: {problem}") from problem

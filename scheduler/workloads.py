@@ -20,6 +20,8 @@ class Workload:
     pods: list[Json] = field(default_factory=list)
     #: whatever else a snapshot has, by kind
     others: dict[Kind, list[Json]] = field(default_factory=dict)
+    #: how often something comes and goes while the pods are placed
+    churn: int = 0
 
 
 def node(name: str, zone: str = "") -> Json:
@@ -110,8 +112,15 @@ def unschedulable(nodes: int, pods: int) -> Workload:
 
 def preemption(nodes: int, pods: int) -> Workload:
     """A full cluster, and pods that are more important."""
-    before = list(_many("low", 4 * nodes, cpu="900m"))
+    before = list(_many("low", 4 * nodes, cpu="900m", terminationGracePeriodSeconds=0))
     return Workload(_nodes(nodes), before, list(_many("high", pods, cpu="3", priority=1000)))
+
+
+def churn(nodes: int, pods: int) -> Workload:
+    """Ordinary pods while nodes, Services and pods that fit nowhere come and go: every tenth pod something does."""
+    found = basic(nodes, pods)
+    found.churn = max(pods // 10, 1)
+    return found
 
 
 WORKLOADS: Final[dict[str, Callable[[int, int], Workload]]] = {
@@ -123,4 +132,5 @@ WORKLOADS: Final[dict[str, Callable[[int, int], Workload]]] = {
     "preferred-pod-affinity": preferred_pod_affinity,
     "unschedulable": unschedulable,
     "preemption": preemption,
+    "churn": churn,
 }

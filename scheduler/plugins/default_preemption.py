@@ -50,6 +50,7 @@ class DefaultPreemption:
                 nodes,
                 lambda row: filters.fits(pod, nodes, row),
                 filters.only_resources_matter(state, pod),
+                filters.asked_before,
             )
             enough = max(diagnosis.total * self._percent // 100, self._at_least)
             found = preemption.find(trial, ordered, self._budgets.list(), enough, self._known)

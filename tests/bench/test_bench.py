@@ -45,3 +45,17 @@ def test_two_servers_stand_side_by_side_with_their_ratio() -> None:
     lines = [line.replace(" ", "") for line in out.getvalue().splitlines()]
     assert "|GETpod|1|1.00|3.00|50.0|60.0|200|0.25|" in lines
     assert "|memory,idle,MB|100|110|||" in lines
+
+
+def test_a_small_run_of_the_scheduler_has_every_workload_in_both_places() -> None:
+    command = [sys.executable, "-m", "bench", "scheduler", "--scale", "small", "--json"]
+    workloads = ("basic", "churn", "preemption", "unschedulable")
+    for name in workloads:
+        command += ["--only", name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout[done.stdout.index("[\n") :])
+    assert [(row["workload"], row["where"]) for row in rows] == [
+        (name, where) for name in workloads for where in ("simulated", "real server")
+    ]
+    assert all(row["per_second"] > 0 and row["memory_mb"] > 20 for row in rows)

@@ -10,10 +10,13 @@ import pytest
 from machinery.api.codec import Json
 from scheduler import preemption
 from scheduler.cache import NodeTable
+from scheduler.config import Profile, build
 from scheduler.framework import Code, CycleState, Diagnosis
+from scheduler.nominations import Nominations
 from scheduler.plugins.default_preemption import DefaultPreemption
 from scheduler.pods import Pod, pod_of
 from scheduler.preemption import Candidate, Trial
+from scheduler.runtime import NoFit
 from tests.scheduler import objects
 
 
@@ -131,9 +134,32 @@ class _NoFilters:
         """Never asked."""
         raise AssertionError
 
+    def asked_before(self, pod: Pod, resource: str) -> int:
+        """Nobody is nominated."""
+        return 0
+
     def only_resources_matter(self, state: CycleState, pod: Pod) -> bool:
         """Sums do."""
         return True
+
+
+@pytest.mark.parametrize("port", [0, 8080], ids=["by-sums", "by-filters"])
+def test_the_room_that_a_nominated_pod_waits_for_is_not_promised_to_another(port: int) -> None:
+    placed = [(_pod(f"low-{name}", 0, 900), name) for name in ("a", "b")]
+    table = _table(placed, "a", "b")
+    runtime = build(Profile(), objects.handle())
+    nominations = Nominations(table)
+    ports = [{"containerPort": port, "hostPort": port}] if port else []
+    found = []
+    for name in ("one", "two", "three"):
+        container = {"name": "c", "resources": {"requests": {"cpu": "800m"}}, "ports": ports}
+        new = pod_of(objects.pod_object(name, priority=10, containers=[container]))
+        with pytest.raises(NoFit) as problem:
+            runtime.choose(CycleState(), new, table, nominations)
+        if nomination := problem.value.diagnosis.nomination:
+            nominations.add(new, nomination.node)
+            found.append(nomination.node)
+    assert sorted(found) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
