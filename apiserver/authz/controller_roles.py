@@ -83,7 +83,6 @@ get,list,patch,update,watch core persistentvolumes
 patch,update core persistentvolumeclaims/status
 {READ} core persistentvolumeclaims
 {EVENTS}
-get core services
 """,
     "ephemeral-volume-controller": f"""
 {READ} core pods
@@ -98,6 +97,7 @@ create,delete,get,list,watch resource.k8s.io resourceclaims
 patch,update resource.k8s.io resourceclaims,resourceclaims/status
 patch,update core pods/status
 {EVENTS}
+patch,update resource.k8s.io resourceclaims/binding
 """,
     "device-taint-eviction-controller": f"""
 delete,get,list,watch core pods
@@ -105,8 +105,9 @@ patch,update core pods/status
 {READ} resource.k8s.io resourceclaims
 {READ} resource.k8s.io resourceslices
 {READ} resource.k8s.io deviceclasses
-{READ} resource.k8s.io devicetaintrules
 {EVENTS}
+patch,update resource.k8s.io devicetaintrules/status
+{READ} resource.k8s.io devicetaintrules
 """,
     "generic-garbage-collector": f"""
 delete,get,list,patch,update,watch * *
@@ -139,6 +140,7 @@ delete,get,list,patch,update,watch core nodes
 patch,update core nodes/status
 patch,update core pods/status
 delete,get,list,watch core pods
+{READ} coordination.k8s.io leases
 {EVENTS}
 """,
     "persistent-volume-binder": f"""
@@ -151,7 +153,6 @@ create,delete,get,list,watch core pods
 list,watch core nodes
 {EVENTS}
 watch core events
-get core services
 """,
     "pod-garbage-collector": f"""
 delete,list,watch core pods
@@ -226,6 +227,7 @@ create authorization.k8s.io subjectaccessreviews
     "podcertificaterequestcleaner": "delete,get,list,watch certificates.k8s.io podcertificaterequests",
     "pvc-protection-controller": f"""
 get,list,update,watch core persistentvolumeclaims
+update core persistentvolumeclaims/status
 {READ} core pods
 {EVENTS}
 """,
@@ -260,6 +262,12 @@ get,patch,update admissionregistration.k8s.io validatingadmissionpolicies/status
     "legacy-service-account-token-cleaner": """
 get core configmaps kube-apiserver-legacy-service-account-token-tracking
 delete,patch core secrets
+""",
+    "storage-version-migrator-controller": """
+list,patch * *
+get apiextensions.k8s.io customresourcedefinitions
+patch apiextensions.k8s.io customresourcedefinitions/status
+update storagemigration.k8s.io storageversionmigrations/status
 """,
     "selinux-warning-controller": f"""
 {EVENTS}

@@ -1,7 +1,8 @@
 """Upstream's default cluster roles as tables of facts. `default_roles` reads them, `apiserver.bootstrap` seeds them.
 
 One rule a line: verbs, API groups (`core` is the empty group), resources, and resource names where a rule has them;
-`url` in place of a group makes the rest non-resource URLs. Source of the facts: upstream's bootstrappolicy/policy.go.
+`url` in place of a group makes the rest non-resource URLs. Source of the facts: upstream's bootstrappolicy/policy.go
+and its testdata/. Rules that upstream puts behind a feature gate are here from beta on; those of alpha gates are not.
 """
 
 from typing import Final
@@ -19,7 +20,7 @@ create authorization.k8s.io localsubjectaccessreviews,subjectaccessreviews
 create,get,list,watch core nodes
 patch,update core nodes/status
 patch,update core nodes
-create,patch,update core events
+{EVENTS}
 {READ} core pods
 create,delete core pods
 patch,update core pods/status
@@ -28,6 +29,7 @@ create core pods/eviction
 get core persistentvolumeclaims,persistentvolumes
 get core endpoints
 create,get,list,watch certificates.k8s.io certificatesigningrequests
+create,get,list,watch certificates.k8s.io podcertificaterequests
 create,delete,get,patch,update coordination.k8s.io leases
 get storage.k8s.io volumeattachments
 create core serviceaccounts/token
@@ -51,8 +53,9 @@ AGGREGATE_TO_EDIT: Final = f"""
 impersonate core serviceaccounts
 {WRITE} core pods,pods/attach,pods/exec,pods/portforward,pods/proxy
 create core pods/eviction
-{WRITE} core configmaps,events,persistentvolumeclaims,replicationcontrollers,replicationcontrollers/scale,secrets,serviceaccounts,services,services/proxy
+{WRITE} core configmaps,persistentvolumeclaims,replicationcontrollers,replicationcontrollers/scale,secrets,serviceaccounts,services,services/proxy
 create core serviceaccounts/token
+{WRITE} core,events.k8s.io events
 {WRITE} apps daemonsets,deployments,deployments/rollback,deployments/scale,replicasets,replicasets/scale,statefulsets,statefulsets/scale
 {WRITE} autoscaling horizontalpodautoscalers
 {WRITE} batch cronjobs,jobs
@@ -65,7 +68,8 @@ create core serviceaccounts/token
 
 AGGREGATE_TO_VIEW: Final = f"""
 {READ} core configmaps,endpoints,persistentvolumeclaims,persistentvolumeclaims/status,pods,replicationcontrollers,replicationcontrollers/scale,serviceaccounts,services,services/status
-{READ} core bindings,events,limitranges,namespaces/status,pods/log,pods/status,replicationcontrollers/status,resourcequotas,resourcequotas/status
+{READ} core bindings,limitranges,namespaces/status,pods/log,pods/status,replicationcontrollers/status,resourcequotas,resourcequotas/status
+{READ} core,events.k8s.io events
 {READ} core namespaces
 {READ} discovery.k8s.io endpointslices
 {READ} apps controllerrevisions,daemonsets,daemonsets/status,deployments,deployments/scale,deployments/status,replicasets,replicasets/scale,replicasets/status,statefulsets,statefulsets/scale,statefulsets/status
@@ -113,9 +117,11 @@ create authorization.k8s.io subjectaccessreviews
 {READ} storage.k8s.io csidrivers
 {READ} storage.k8s.io csistoragecapacities
 {READ} resource.k8s.io deviceclasses
+create,delete resource.k8s.io resourceclaims
 {READ_UPDATE} resource.k8s.io resourceclaims
 {READ_UPDATE} resource.k8s.io resourceclaims/status
-{READ_UPDATE} core pods/finalizers
+patch,update resource.k8s.io resourceclaims/binding
+update core pods/finalizers
 {READ} resource.k8s.io resourceslices
 {READ} resource.k8s.io devicetaintrules
 """
@@ -137,16 +143,20 @@ watch core events
 """
 
 DISCOVERY_URLS: Final = "/api,/api/*,/apis,/apis/*,/healthz,/livez,/openapi,/openapi/*,/readyz,/version,/version/"
-MONITORING_URLS: Final = "/healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*"
+MONITORING_URLS: Final = "/flagz,/healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*,/statusz"
 ISSUER_URLS: Final = (
     "/.well-known/openid-configuration,/.well-known/openid-configuration/,/openid/v1/jwks,/openid/v1/jwks/"
 )
+LEADER_LOCKING: Final = """
+create,get,list,update,watch coordination.k8s.io leases
+create,get,list,update,watch coordination.k8s.io leasecandidates
+"""
 CSR: Final = "system:certificates.k8s.io:"
 
 CLUSTER_ROLES: Final[dict[str, str]] = {
     "cluster-admin": "* * *\n* url *",
     "system:discovery": f"get url {DISCOVERY_URLS}",
-    "system:monitoring": f"get url {MONITORING_URLS}\nget url /flagz\nget url /statusz",
+    "system:monitoring": f"get url {MONITORING_URLS}\nget core nodes/metrics",
     "system:basic-user": (
         "create authorization.k8s.io selfsubjectaccessreviews,selfsubjectrulesreviews\n"
         "create authentication.k8s.io selfsubjectreviews"
@@ -225,11 +235,8 @@ NAMESPACE_ROLES: Final[dict[str, dict[str, str]]] = {
         "system:controller:bootstrap-signer": f"{READ} core secrets",
         "system:controller:cloud-provider": "create,get,list,watch core configmaps",
         "system:controller:token-cleaner": f"delete,get,list,watch core secrets\n{EVENTS}",
-        "system::leader-locking-kube-controller-manager": (
-            "watch core configmaps\nget,update core configmaps kube-controller-manager\n"
-            "create,get,list,update,watch coordination.k8s.io leases"
-        ),
-        "system::leader-locking-kube-scheduler": "watch core configmaps\nget,update core configmaps kube-scheduler",
+        "system::leader-locking-kube-controller-manager": LEADER_LOCKING,
+        "system::leader-locking-kube-scheduler": LEADER_LOCKING,
     },
     "kube-public": {
         "system:controller:bootstrap-signer": f"{READ} core configmaps\nupdate core configmaps cluster-info\n{EVENTS}",
