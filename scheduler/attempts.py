@@ -27,6 +27,11 @@ _BY_PLUGIN: Final = {
     "NodeUnschedulable": "are cordoned: `kubectl uncordon` makes them usable",
     "NodeAffinity": "lack what nodeSelector or node affinity ask for: label them, or ask for less",
     "NodePorts": "have the host port taken: use another one, or a Service",
+    "VolumeBinding": "cannot have the pod's volumes: add volumes, room or nodes where its volumes are",
+    "VolumeZone": "are in other zones than the pod's volumes",
+    "VolumeRestrictions": "have a volume in use that is for one pod alone: delete that pod, or use a claim of its own",
+    "NodeVolumeLimits": "have as many volumes of a driver as they may: add a node",
+    "DynamicResources": "have no devices that satisfy the claims: free some, or ask for less",
     "InterPodAffinity": "are in the wrong company: make the rule a preference, or add nodes in other domains",
     "PodTopologySpread": "have more than their share: make the rule a preference, or add nodes in other domains",
 }
