@@ -110,7 +110,9 @@ def _blocks(language: str) -> list[str]:
 
 def test_the_page_builds_a_plugin_that_works_both_ways(tmp_path: Path) -> None:
     simple, columns, _ = _blocks("python")
-    configuration, cluster = _blocks("yaml")
+    configuration, cluster, with_extenders = _blocks("yaml")
+    (tmp_path / "extenders.yaml").write_text(with_extenders)
+    assert config.load(str(tmp_path / "extenders.yaml")).extenders[0].filter_verb == "filter"
     (tmp_path / "config.yaml").write_text(configuration)
     (tmp_path / "cluster.yaml").write_text(cluster)
     env = os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
