@@ -92,7 +92,7 @@ def issuer_documents(config: Config, access: Access, host: str) -> tuple[Json, J
 def _authorizer(mode: str, access: Access) -> Authorizer:
     if mode == "Node":
         graph = NodeGraph()
-        access.followed.append((kinds.PODS, graph.apply))
+        access.followed += [(kinds.PODS, graph.apply), (kinds.RESOURCE_SLICES, graph.apply_slice)]
         return NodeAuthorizer(graph)
     if mode == "RBAC":
         access.rbac = RBAC()

@@ -1,4 +1,4 @@
-"""NodeRestriction: a kubelet writes its own Node, its own lease, and the pods bound to it; nothing else.
+"""NodeRestriction: a kubelet writes its own Node, lease, CSINode and slices, and the pods bound to it; nothing else.
 
 Upstream: plugin/pkg/admission/noderestriction/admission.go. Off unless `--enable-admission-plugins` names it.
 What a kubelet may read is authz's node authorizer.
@@ -150,8 +150,25 @@ async def _lease(attributes: Attributes, node: str, reader: Reader) -> str:
     return ""
 
 
+async def _csi_node(attributes: Attributes, node: str, reader: Reader) -> str:
+    theirs = (attributes.name or meta.name_of(attributes.obj or {})) != node
+    return "can only access CSINode with the same name as the requesting node" if theirs else ""
+
+
+async def _slice(attributes: Attributes, node: str, reader: Reader) -> str:
+    written = {Operation.CREATE: attributes.obj, Operation.DELETE: attributes.old}
+    if attributes.operation not in written:
+        return ""  # the authorizer knows whose it is, and whose it is does not change
+    spec = (written[attributes.operation] or {}).get("spec") or {}
+    if spec.get("nodeName") == node:
+        return ""
+    return f"can only {attributes.operation.value.lower()} ResourceSlice with the same NodeName as the requesting node"
+
+
 _CHECKS: Final[Mapping[str, Callable[[Attributes, str, Reader], Awaitable[str]]]] = {
     kinds.PODS.resource: _pod,
     kinds.NODES.resource: _node,
     kinds.LEASES.resource: _lease,
+    kinds.CSI_NODES.resource: _csi_node,
+    kinds.RESOURCE_SLICES.resource: _slice,
 }

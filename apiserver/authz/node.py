@@ -26,6 +26,8 @@ LEASE_NAMESPACE: Final = "kube-node-lease"
 #: (resource, namespace, name)
 Reference = tuple[str, str, str]
 _LEASE_VERBS: Final = frozenset(("get", "create", "update", "patch", "delete"))
+_SLICES: Final = "resourceslices"
+_SLICE_VERBS: Final = "get, watch, list, create, update, patch, delete, deletecollection"
 
 
 class NodeGraph:
@@ -34,6 +36,7 @@ class NodeGraph:
     def __init__(self) -> None:
         self._pods: dict[ObjectKey, tuple[int, str, frozenset[Reference]]] = {}
         self._nodes: dict[Reference, Counter[str]] = {}
+        self._slices: dict[str, str] = {}
 
     def apply(self, key: ObjectKey, entry: Entry | None) -> None:
         """Take in one change of a pod; None: it is gone.
@@ -52,8 +55,18 @@ class NodeGraph:
             for reference in references:
                 self._nodes.setdefault(reference, Counter())[node] += 1
 
+    def apply_slice(self, key: ObjectKey, entry: Entry | None) -> None:
+        """Take in one change of a ResourceSlice: one of a node is that node's, whatever its pods are."""
+        node = entry.fields.get("spec.nodeName", "") if entry is not None else ""
+        if node:
+            self._slices[key.name] = node
+        else:
+            self._slices.pop(key.name, None)
+
     def related(self, node: str, reference: Reference) -> bool:
-        """Whether a pod on the node refers to the object."""
+        """Whether a pod on the node refers to the object, or the ResourceSlice is the node's."""
+        if reference[0] == _SLICES:
+            return self._slices.get(reference[2]) == node
         return self._nodes.get(reference, Counter())[node] > 0
 
     def _forget(self, key: ObjectKey) -> None:
@@ -137,6 +150,7 @@ class NodeAuthorizer:
             ("", "serviceaccounts"): self._service_account,
             ("coordination.k8s.io", "leases"): self._lease,
             ("storage.k8s.io", "csinodes"): self._csi_node,
+            ("resource.k8s.io", _SLICES): self._slice,
             ("", "nodes"): self._node,
             ("", "pods"): self._pod,
         }
@@ -202,6 +216,19 @@ class NodeAuthorizer:
         if attributes.verb != "create" and attributes.name != node:
             return Decision(False, "can only access CSINode with the same name as the requesting node")
         return ALLOW
+
+    def _slice(self, node: str, attributes: Attributes) -> Decision:
+        if attributes.subresource:
+            return Decision(False, "cannot authorize ResourceSlice subresources")
+        if attributes.verb == "create":
+            return ALLOW  # whose it is, NodeRestriction sees
+        if attributes.verb in ("get", "update", "patch", "delete"):
+            return self._related(node, attributes)
+        if attributes.verb not in ("watch", "list", "deletecollection"):
+            return Decision(False, f"only the following verbs are allowed for a ResourceSlice: {_SLICE_VERBS}")
+        if attributes.field_values.get("spec.nodeName") == node:
+            return ALLOW
+        return Decision(False, "can only list/watch/deletecollection resourceslices with nodeName field selector")
 
     def _node(self, node: str, attributes: Attributes) -> Decision:
         if attributes.subresource == "status":

@@ -113,6 +113,22 @@ C, U, D = Operation.CREATE, Operation.UPDATE, Operation.DELETE
             'can only access leases in the "kube-node-lease" system namespace',
             id="lease-elsewhere",
         ),
+        pytest.param(
+            _ask(kinds.CSI_NODES, C, _node("n2")),
+            "can only access CSINode with the same name as the requesting node",
+            id="another-nodes-csi-node",
+        ),
+        pytest.param(_ask(kinds.RESOURCE_SLICES, C, _node("gpu", nodeName="n1")), "", id="own-slice"),
+        pytest.param(
+            _ask(kinds.RESOURCE_SLICES, C, _node("gpu", allNodes=True)),
+            "can only create ResourceSlice with the same NodeName as the requesting node",
+            id="a-slice-of-all-nodes",
+        ),
+        pytest.param(
+            _ask(kinds.RESOURCE_SLICES, D, old=_node("gpu", nodeName="n2"), name="gpu"),
+            "can only delete ResourceSlice with the same NodeName as the requesting node",
+            id="delete-another-nodes-slice",
+        ),
         pytest.param(_ask(kinds.CONFIG_MAPS, C, {}), "", id="what-rbac-is-for"),
     ],
 )

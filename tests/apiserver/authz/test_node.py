@@ -64,21 +64,31 @@ SCHEMA = Schema("/registry/pods/", True, {"spec.nodeName": lambda obj: str(obj["
 
 
 def entry(obj: Json, created: int = 1) -> Entry:
-    """A pod as the cache has it."""
+    """A pod, or what else is on a node, as the cache has it."""
     value = codec.dumps({"kind": "Pod", "apiVersion": "v1"} | obj)
     return SCHEMA.entry(KeyValue("/registry/pods/ns/web", value, created, created))
+
+
+def a_slice(node: str) -> Json:
+    return {"metadata": {"name": f"gpu-{node}"}, "spec": {"nodeName": node}}
 
 
 def authorizer(*pods: Json) -> NodeAuthorizer:
     graph = NodeGraph()
     for number, obj in enumerate(pods):
         graph.apply(ObjectKey("ns", str(number)), entry(obj))
+    for node in ("n1", "n2"):
+        graph.apply_slice(ObjectKey("", f"gpu-{node}"), entry(a_slice(node)))
     return NodeAuthorizer(graph)
 
 
 def ask(verb: str, resource: str, name: str = "", **more: Any) -> Attributes:
     more.setdefault("namespace", "ns")
     return Attributes(NODE, verb, resource=resource, name=name, **more)
+
+
+def slices(verb: str, name: str = "", **more: Any) -> Attributes:
+    return ask(verb, "resourceslices", name, group="resource.k8s.io", namespace="", **more)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +141,17 @@ def ask(verb: str, resource: str, name: str = "", **more: Any) -> Attributes:
             'can only access leases in the "kube-node-lease" system namespace',
             id="lease-elsewhere",
         ),
+        pytest.param(slices("create"), None, id="a-slice-that-admission-will-look-at"),
+        pytest.param(slices("update", "gpu-n1"), None, id="its-slice"),
+        pytest.param(
+            slices("update", "gpu-n2"), "no relationship found between node 'n1' and this object", id="another-slice"
+        ),
+        pytest.param(slices("deletecollection", field_values={"spec.nodeName": "n1"}), None, id="all-its-slices"),
+        pytest.param(
+            slices("deletecollection"),
+            "can only list/watch/deletecollection resourceslices with nodeName field selector",
+            id="all-slices",
+        ),
         pytest.param(ask("list", "services"), None, id="services-by-rule"),
         pytest.param(ask("delete", "services", "x"), "", id="no-rule"),
     ],
@@ -160,3 +181,11 @@ def test_access_ends_with_the_last_pod_that_needs_it() -> None:
     assert graph.related("n2", secret)
     graph.apply(ObjectKey("ns", "b"), None)
     assert not graph.related("n2", secret)
+
+
+def test_a_slice_is_its_nodes_until_it_is_gone() -> None:
+    graph, key, reference = NodeGraph(), ObjectKey("", "gpu"), ("resourceslices", "", "gpu")
+    graph.apply_slice(key, entry(a_slice("n1")))
+    assert graph.related("n1", reference) and not graph.related("n2", reference)
+    graph.apply_slice(key, None)
+    assert not graph.related("n1", reference)
