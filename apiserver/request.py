@@ -62,6 +62,10 @@ class Recorder(Protocol):
         """Something about the request that admission found out."""
         ...
 
+    def annotate_body(self, key: str, value: str) -> None:
+        """The same, for a policy that records bodies: it tells what is in one."""
+        ...
+
 
 @dataclass(slots=True)
 class Request:

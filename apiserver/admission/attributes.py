@@ -63,6 +63,8 @@ class Attributes:
     warn: Callable[[str], None] = _nobody
     #: tells the audit log something: a key and a text
     annotate: Callable[[str, str], None] = _nobody
+    #: the same of what only a log of requests' bodies may tell
+    annotate_body: Callable[[str, str], None] = _nobody
 
     def is_for(self, kind: Kind, *operations: Operation) -> bool:
         """Whether the request is for the kind itself, not a subresource, and one of the operations."""

@@ -157,6 +157,6 @@ def refusal(webhook: str, status: Json) -> errors.StatusError:
     message, reason = str(status.get("message") or ""), str(status.get("reason") or "")
     text = f"{denied}: {message or reason}" if message or reason else f"{denied} without explanation"
     code = status.get("code")
-    code = code if isinstance(code, int) and 400 <= code <= 599 else 400
+    code = code if isinstance(code, int) and 400 <= code <= 599 else 400  # HTTP here knows no others
     shown = {**status, "status": "Failure", "message": text, "code": code, "reason": reason}
     return errors.from_status(shown, code)

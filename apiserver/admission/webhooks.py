@@ -54,10 +54,11 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A webhook that has to be asked about a request, in this version of its kind."""
+    """A webhook that has to be asked about a request, in this version of its kind; `place` is the word for the log."""
 
     webhook: Webhook
     kind: Kind
+    place: str
 
 
 def webhooks_of(configuration: Json, compile_conditions: Callable[[list[Json]], Any]) -> list[Webhook]:
@@ -100,17 +101,18 @@ class _Webhooks(Plugin):
         """Webhooks need a caller, and conditions the authorizer."""
         return cls(tools)
 
-    async def calls(self, attributes: Attributes, reader: Reader) -> list[Call]:
-        """Whom to ask; raises Forbidden where conditions cannot be evaluated and the webhook insists."""
+    def known(self, attributes: Attributes, reader: Reader) -> Sequence[Webhook]:
+        """All there are, by the names of their configurations."""
         configurations = reader.all(self.configurations)
-        if not configurations or is_exempt(attributes.kind):
-            return []
-        found = []
-        for webhook in self._compiled.of(configurations):
-            kind = await webhook.criteria.match(attributes, reader)
-            if kind is not None and self._conditions_hold(webhook, kind, attributes, reader):
-                found.append(Call(webhook, kind))
-        return found
+        return () if not configurations or is_exempt(attributes.kind) else self._compiled.of(configurations)
+
+    async def kind_for(self, webhook: Webhook, attributes: Attributes, reader: Reader) -> Kind | None:
+        """The kind to ask it about, if it has to be asked; raises Forbidden where its conditions cannot be evaluated.
+
+        That is, where the webhook insists on an answer.
+        """
+        kind = await webhook.criteria.match(attributes, reader)
+        return kind if kind is not None and self._conditions_hold(webhook, kind, attributes, reader) else None
 
     def _compile(self, conditions: list[Json]) -> Any:
         expressions = lazy.load(_EXPRESSIONS)
@@ -144,14 +146,14 @@ class _Webhooks(Plugin):
             attributes.warn(text[:_LONGEST_WARNING])
         return verdict
 
-    def failed(self, webhook: Webhook, problem: Exception, attributes: Attributes, index: int, round_: int = 0) -> None:
+    def failed(self, call: Call, problem: Exception, attributes: Attributes) -> None:
         """A webhook gave no answer: raises InternalError, or lets pass where its policy says so."""
+        webhook = call.webhook
         if not webhook.ignores_failures:
             text = f'Internal error occurred: failed calling webhook "{webhook.name}": {problem}'
             raise errors.InternalError(text) from problem
         logger.warning('failed calling webhook, failing open "%s": %s', webhook.name, problem)
-        key = f"failed-open.{self.phase}.webhook.admission.k8s.io/round_{round_}_index_{index}"
-        attributes.annotate(key, webhook.name)
+        attributes.annotate(f"failed-open.{self.phase}.webhook.admission.k8s.io/{call.place}", webhook.name)
 
 
 class ValidatingAdmissionWebhook(_Webhooks):
@@ -163,20 +165,24 @@ class ValidatingAdmissionWebhook(_Webhooks):
 
     async def validate(self, attributes: Attributes, reader: Reader) -> None:
         """Raises the first refusal in the order of the webhooks, after all have answered."""
-        calls = await self.calls(attributes, reader)
+        calls: list[Call] = []
+        for webhook in self.known(attributes, reader):
+            kind = await self.kind_for(webhook, attributes, reader)
+            if kind is not None:
+                calls.append(Call(webhook, kind, f"round_0_index_{len(calls)}"))
         if len(calls) == 1:
-            await self._judge(calls[0], attributes, reader, 0)
+            await self._judge(calls[0], attributes, reader)
         elif calls:
-            judged = (self._judge(call, attributes, reader, index) for index, call in enumerate(calls))
+            judged = (self._judge(call, attributes, reader) for call in calls)
             for problem in await asyncio.gather(*judged, return_exceptions=True):
                 if problem is not None:
                     raise problem
 
-    async def _judge(self, call: Call, attributes: Attributes, reader: Reader, index: int) -> None:
+    async def _judge(self, call: Call, attributes: Attributes, reader: Reader) -> None:
         try:
             verdict = await self.ask(call, attributes, reader, mutating=False)
         except (CallFailed, BadReview) as problem:
-            self.failed(call.webhook, problem, attributes, index)
+            self.failed(call, problem, attributes)
             return
         if not verdict.allowed:
             raise review.refusal(call.webhook.name, verdict.status)
@@ -190,18 +196,21 @@ class MutatingAdmissionWebhook(_Webhooks):
     phase = "mutation"
 
     async def mutate(self, attributes: Attributes, reader: Reader) -> None:
-        """Change the object as they say, or raise a refusal."""
-        calls = await self.calls(attributes, reader)
-        if not calls:
+        """Change the object as they say, or raise a refusal. Who is asked depends on what those before made of it."""
+        webhooks = self.known(attributes, reader)
+        if not webhooks:
             return
         rounds = attributes.rounds = attributes.rounds or Rounds()
         if rounds.second and rounds.output != attributes.obj:
             rounds.due |= rounds.asked
-        for index, call in enumerate(calls):
-            webhook = call.webhook
+        for index, webhook in enumerate(webhooks):
             if rounds.second and webhook.key not in rounds.due:
                 continue
-            if await self._change(call, attributes, reader, index):
+            kind = await self.kind_for(webhook, attributes, reader)
+            if kind is None:
+                continue
+            call = Call(webhook, kind, f"round_{int(rounds.second)}_index_{index}")
+            if await self._change(call, attributes, reader):
                 rounds.due |= rounds.asked
                 rounds.wanted = True
             if webhook.again:
@@ -209,26 +218,29 @@ class MutatingAdmissionWebhook(_Webhooks):
         if rounds.wanted and not rounds.second:
             rounds.output = codec.copy_of(attributes.obj) if attributes.obj is not None else None
 
-    async def _change(self, call: Call, attributes: Attributes, reader: Reader, index: int) -> bool:
+    async def _change(self, call: Call, attributes: Attributes, reader: Reader) -> bool:
         """Ask one; whether the object is another one now."""
-        webhook, round_ = call.webhook, int(attributes.rounds is not None and attributes.rounds.second)
-        place = f"round_{round_}_index_{index}"
+        changed = False
         try:
             verdict = await self.ask(call, attributes, reader, mutating=True)
+            if not verdict.allowed:
+                raise review.refusal(call.webhook.name, verdict.status)
+            if verdict.patch:
+                changed = _apply(verdict.patch, call, attributes, reader)
+                patch = [dict(sorted(operation.items())) for operation in verdict.patch]  # as Go writes a map
+                note = _note(call, patch=patch, patchType="JSONPatch")
+                attributes.annotate_body(f"patch.webhook.admission.k8s.io/{call.place}", note)
         except (CallFailed, BadReview) as problem:
-            self.failed(webhook, problem, attributes, index, round_)
-            return False
-        if not verdict.allowed:
-            _note(attributes, place, webhook, mutated=False)
-            raise review.refusal(webhook.name, verdict.status)
-        changed = bool(verdict.patch) and _apply(verdict.patch or (), call, attributes, reader)
-        _note(attributes, place, webhook, mutated=changed)
+            self.failed(call, problem, attributes)
+        finally:
+            attributes.annotate(f"mutation.webhook.admission.k8s.io/{call.place}", _note(call, mutated=changed))
         return changed
 
 
-def _note(attributes: Attributes, place: str, webhook: Webhook, *, mutated: bool) -> None:
-    note = {"configuration": webhook.configuration, "webhook": webhook.name, "mutated": mutated}
-    attributes.annotate(f"mutation.webhook.admission.k8s.io/{place}", codec.dumps(note).decode())
+def _note(call: Call, **outcome: object) -> str:
+    """The text of an annotation."""
+    note = {"configuration": call.webhook.configuration, "webhook": call.webhook.name, **outcome}
+    return codec.dumps(note).decode()
 
 
 def _apply(patch: Sequence[Json], call: Call, attributes: Attributes, reader: Reader) -> bool:

@@ -71,6 +71,11 @@ class Record:
         """An annotation of a plugin or webhook; the first one of a key stays (upstream: AddAuditAnnotation)."""
         self.event.setdefault("annotations", {}).setdefault(key, value)
 
+    def annotate_body(self, key: str, value: str) -> None:
+        """An annotation that shows some of the body (upstream: AddAuditAnnotation at LevelRequest)."""
+        if self.verdict.level >= Level.REQUEST:
+            self.annotate(key, value)
+
     def impersonated(self, user: User) -> None:
         """Who the client acts as."""
         self.event["impersonatedUser"] = events.user_info(user)

@@ -104,6 +104,7 @@ async def admit_special(
         options=(lambda: None) if connects else partial(_write_options, request, "CreateOptions"),
         warn=request.warnings.append,
         annotate=request.audit.annotate if request.audit else _unrecorded,
+        annotate_body=request.audit.annotate_body if request.audit else _unrecorded,
     )
     await chain.admit(asked)
 
@@ -131,6 +132,7 @@ def attributes(
         options=partial(_write_options, request, "CreateOptions" if old is None else "UpdateOptions"),
         warn=request.warnings.append,
         annotate=request.audit.annotate if request.audit else _unrecorded,
+        annotate_body=request.audit.annotate_body if request.audit else _unrecorded,
     )
 
 

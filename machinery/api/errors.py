@@ -16,13 +16,17 @@ class StatusError(Exception):
     """A failure with upstream's code, reason, message and details."""
 
     code: ClassVar[int] = 500
-    reason: ClassVar[str] = ""
+    reason: str = ""
 
-    def __init__(self, message: str, details: Json | None = None, *, code: int | None = None) -> None:
+    def __init__(
+        self, message: str, details: Json | None = None, *, code: int | None = None, reason: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
         self.status_code = code or type(self).code
+        if reason is not None:
+            self.reason = reason  # in other people's words, which no class stands for
 
     def status(self) -> Json:
         """The Status object clients receive."""
@@ -160,10 +164,14 @@ _BY_CODE |= {415: UnsupportedMediaType, 422: Invalid, 429: TooManyRequests, 503:
 
 
 def from_status(status: Json, code: int = 500) -> StatusError:
-    """The error a Status stands for, by its reason; a Status without one (a proxy's answer) goes by the HTTP code."""
+    """The error a Status stands for, by its reason; a Status without one (a proxy's answer) goes by the HTTP code.
+
+    So does one with a reason that is not upstream's, which is kept.
+    """
     code = status.get("code") or code
     family = _BY_REASON.get(status.get("reason") or "-") or _BY_CODE.get(code, StatusError)
-    return family(status.get("message") or f"the server answered {code}", status.get("details"), code=code)
+    message = status.get("message") or f"the server answered {code}"
+    return family(message, status.get("details"), code=code, reason=status.get("reason"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from machinery.api.codec import Json
+from tests.fakes.webhook import deny, patch, serving_webhook
 from tests.integration.apiserver_process import ApiserverProcess, start_apiserver
 
 POLICY = {
@@ -129,3 +130,58 @@ def test_a_watch_is_recorded_when_it_begins_and_when_it_ends(audited: ApiserverP
     found = events(audited, auditID="my-watch")
     assert [event["stage"] for event in found] == ["ResponseStarted", "ResponseComplete"]
     assert {event["responseStatus"]["code"] for event in found} == {200}
+
+
+def test_what_mutating_webhooks_did_is_noted_and_their_patches_where_bodies_are(
+    audited: ApiserverProcess, tmp_path: Path
+) -> None:
+    operation = {"value": {"by": "hook"}, "path": "/metadata/annotations", "op": "add"}
+    rule = {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"]}
+    with serving_webhook(tmp_path) as hooks, audited.client() as client:
+        hooks.answers |= {"/change": patch(operation), "/no": deny("no")}
+
+        def hook(path: str, *resources: str, **more: Any) -> Json:
+            config = {"url": hooks.url(path), "caBundle": hooks.ca_bundle}
+            base: Json = {"name": f"{path[1:]}.example.com", "clientConfig": config, "sideEffects": "None"}
+            rules = [rule | {"resources": resources}]
+            return base | {"rules": rules, "admissionReviewVersions": ["v1"], "timeoutSeconds": 5} | more
+
+        gone = {"clientConfig": {"url": "https://127.0.0.1:1/"}, "failurePolicy": "Ignore"}
+        webhooks = [
+            hook("/other", "services"),
+            hook("/change", "configmaps", "secrets"),
+            hook("/gone", "configmaps", **gone),
+            hook("/no", "secrets", reinvocationPolicy="IfNeeded"),
+        ]
+        configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+        body = {"metadata": {"name": "noting"}, "webhooks": webhooks}
+        assert client.post(configurations, json=body).status_code == 201
+        time.sleep(0.1)  # the watch cache hears of it
+        for kind, code in (("configmaps", 201), ("secrets", 403)):
+            answer = client.post(f"/api/v1/namespaces/default/{kind}", json={"metadata": {"name": "hooked"}})
+            assert answer.status_code == code, answer.text
+        client.delete(f"{configurations}/noting")
+    notes = {event["objectRef"]["resource"]: _of_webhooks(event) for event in events(audited, name="hooked")}
+    change = {"configuration": "noting", "webhook": "change.example.com"}
+    changed = ("mutation.webhook.admission.k8s.io/round_0_index_1", change | {"mutated": True})
+    patched = change | {"patch": [operation], "patchType": "JSONPatch"}
+    assert notes["configmaps"] == dict(
+        [
+            changed,
+            ("patch.webhook.admission.k8s.io/round_0_index_1", patched),
+            ("mutation.webhook.admission.k8s.io/round_0_index_2", _untouched("gone.example.com")),
+            ("failed-open.mutation.webhook.admission.k8s.io/round_0_index_2", "gone.example.com"),
+        ]
+    )
+    assert notes["secrets"] == dict(
+        [changed, ("mutation.webhook.admission.k8s.io/round_0_index_3", _untouched("no.example.com"))]
+    )
+
+
+def _untouched(webhook: str) -> Json:
+    return {"configuration": "noting", "webhook": webhook, "mutated": False}
+
+
+def _of_webhooks(event: Json) -> dict[str, Any]:
+    found = {key: text for key, text in event["annotations"].items() if "webhook.admission" in key}
+    return {key: json.loads(text) if text.startswith("{") else text for key, text in found.items()}

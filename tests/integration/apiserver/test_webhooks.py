@@ -121,6 +121,24 @@ def test_a_refusal_without_words_or_with_a_code_of_success(cluster: Cluster) -> 
     assert (code, status["message"]) == (400, text)
 
 
+@pytest.mark.parametrize(
+    ("said", "answered"),
+    [
+        pytest.param({"code": 422, "reason": "OutOfStamps"}, {"code": 422, "reason": "OutOfStamps"}, id="its-own-word"),
+        pytest.param({"code": 403}, {"code": 403}, id="no-word"),
+    ],
+)
+def test_a_refusals_reason_is_the_webhooks_even_if_nobody_else_knows_it(
+    cluster: Cluster, said: Json, answered: Json
+) -> None:
+    cluster.hooks.answers["/why"] = lambda request: {"allowed": False, "status": {**said, "message": "no"}}
+    cluster.register("mutatingwebhookconfigurations", "why", cluster.hook("/why"))
+    code, status, _ = cluster.create("a")
+    assert code == answered["code"]
+    denied = {"status": "Failure", "message": 'admission webhook "why.example.com" denied the request: no'}
+    assert status == {"kind": "Status", "apiVersion": "v1", "metadata": {}} | denied | answered
+
+
 def test_warnings_reach_the_client(cluster: Cluster) -> None:
     cluster.hooks.answers["/warn"] = lambda request: {"allowed": True, "warnings": ["old", "older"]}
     cluster.register("validatingwebhookconfigurations", "warn", cluster.hook("/warn"))
@@ -222,6 +240,16 @@ def test_mutating_webhooks_see_each_others_changes_and_are_asked_again_if_they_w
     assert (created["data"], created["metadata"]["annotations"]) == ({"second": "1"}, {"first": "1"})
     assert [path for path, _ in cluster.hooks.asked] == ["/first", "/once", "/second", "/first"]
     assert cluster.hooks.asked[-1][1]["object"]["data"] == {"second": "1"}
+
+
+def test_what_a_webhook_changes_decides_who_is_asked_next(cluster: Cluster) -> None:
+    label = {"op": "add", "path": "/metadata/labels", "value": {"seen": "yes"}}
+    cluster.hooks.answers["/label"] = patch(label)
+    wants = {"objectSelector": {"matchLabels": {"seen": "yes"}}}
+    hooks = (cluster.hook("/early", **wants), cluster.hook("/label"), cluster.hook("/late", **wants))
+    cluster.register("mutatingwebhookconfigurations", "chained", *hooks)
+    assert cluster.create("a")[0] == 201
+    assert [path for path, _ in cluster.hooks.asked] == ["/label", "/late"]
 
 
 def test_conditions_decide_who_is_asked(cluster: Cluster) -> None:
