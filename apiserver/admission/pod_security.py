@@ -7,6 +7,7 @@ warned: what is refused is the pod that a controller makes of it.
 from typing import Final, Self
 
 from apiserver.admission import pod_security_checks as checks
+from apiserver.admission import pod_security_metrics as metrics
 from apiserver.admission.attributes import Attributes, Operation
 from apiserver.admission.chain import Plugin, Tools
 from apiserver.admission.pod_security_checks import Subject
@@ -62,27 +63,36 @@ class PodSecurity(Plugin):
             await self._judge_template(attributes, reader)
 
     async def _judge_pod(self, attributes: Attributes, reader: Reader) -> None:
+        if self._is_exempt(attributes):
+            return
         policy, problems = await self._policy(attributes, reader)
         pod, old = attributes.obj or {}, attributes.old
-        if policy.allows_all or (old is not None and not _is_significant(pod, old)):
+        if policy.allows_all and not problems:
+            attributes.annotate(f"{_AUDIT}enforce-policy", str(policy.enforce))
+            metrics.evaluated(attributes, "enforce", policy.enforce, allowed=True)
             return
-        if self._is_exempt(attributes, pod):
+        if (old is not None and not _is_significant(pod, old)) or self._runs_exempt(attributes, pod):
             return
         subject = _subject(pod)
         attributes.annotate(f"{_AUDIT}enforce-policy", str(policy.enforce))
         _note_problems(attributes, problems)
         refusal = _violations(subject, policy.enforce)
+        metrics.evaluated(attributes, "enforce", policy.enforce, allowed=not refusal)
         _audit(attributes, subject, policy)
         if refusal:
             raise attributes.forbidden(f'violates PodSecurity "{policy.enforce}": {refusal}')
         _warn(attributes, subject, policy)
 
     async def _judge_template(self, attributes: Attributes, reader: Reader) -> None:
+        if self._is_exempt(attributes):
+            return
         policy, problems = await self._policy(attributes, reader)
+        if policy.audit.level == policy.warn.level == "privileged" and not problems:
+            return
         template = attributes.obj
         for step in _TEMPLATES[attributes.kind]:
             template = (template or {}).get(step)
-        if template and not policy.allows_all and not self._is_exempt(attributes, template):
+        if template and not self._runs_exempt(attributes, template):
             subject = _subject(template)
             _note_problems(attributes, problems)
             _audit(attributes, subject, policy)
@@ -109,18 +119,15 @@ class PodSecurity(Plugin):
         for text in _of_pods_there(reader.in_namespace(kinds.PODS, name), new):
             attributes.warn(text)
 
-    def _is_exempt(self, attributes: Attributes, pod: Json) -> bool:
+    def _is_exempt(self, attributes: Attributes) -> bool:
         configuration = self._configuration
+        if attributes.namespace in configuration.namespaces:
+            return _exempt(attributes, "namespace")
+        return attributes.user.name in configuration.users and _exempt(attributes, "user")
+
+    def _runs_exempt(self, attributes: Attributes, pod: Json) -> bool:
         runtime = (pod.get("spec") or {}).get("runtimeClassName") or ""
-        exemptions = (
-            ("namespace", attributes.namespace in configuration.namespaces),
-            ("user", attributes.user.name in configuration.users),
-            ("runtimeClass", runtime in configuration.runtime_classes),
-        )
-        why = next((why for why, holds in exemptions if holds), "")
-        if why:
-            attributes.annotate(f"{_AUDIT}exempt", why)
-        return bool(why)
+        return runtime in self._configuration.runtime_classes and _exempt(attributes, "runtimeClass")
 
     async def _policy(self, attributes: Attributes, reader: Reader) -> tuple[Policy, list[errors.FieldError]]:
         namespace = await reader.get(kinds.NAMESPACES, "", attributes.namespace)
@@ -157,20 +164,29 @@ def _violations(subject: Subject, level: LevelVersion) -> str:
     return ", ".join(f"{violation.reason} ({violation.detail})" for violation in found)
 
 
+def _exempt(attributes: Attributes, why: str) -> bool:
+    attributes.annotate(f"{_AUDIT}exempt", why)
+    metrics.exempted(attributes)
+    return True
+
+
 def _note_problems(attributes: Attributes, problems: list[errors.FieldError]) -> None:
     if problems:
         said = ", ".join(problem.message() for problem in problems)
         attributes.annotate(f"{_AUDIT}error", f"Failed to parse policy: {said}")
+        metrics.failed(attributes)
 
 
 def _audit(attributes: Attributes, subject: Subject, policy: Policy) -> None:
     if found := _violations(subject, policy.audit):
         attributes.annotate(f"{_AUDIT}audit-violations", f'would violate PodSecurity "{policy.audit}": {found}')
+        metrics.evaluated(attributes, "audit", policy.audit, allowed=False)
 
 
 def _warn(attributes: Attributes, subject: Subject, policy: Policy) -> None:
     if found := _violations(subject, policy.warn):
         attributes.warn(f'would violate PodSecurity "{policy.warn}": {found}')
+        metrics.evaluated(attributes, "warn", policy.warn, allowed=False)
 
 
 def _is_significant(pod: Json, old: Json) -> bool:

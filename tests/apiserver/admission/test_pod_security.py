@@ -1,8 +1,10 @@
 """PodSecurity: the rules by level and version, the labels, and what happens to pods, templates and namespaces."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from apiserver.admission import pod_security_checks as checks
 from apiserver.admission.attributes import Attributes, Operation
@@ -361,6 +363,58 @@ async def test_a_pod_that_violates_what_is_enforced_is_refused_and_audited() -> 
         "pod-security.kubernetes.io/enforce-policy": "baseline:latest",
         "pod-security.kubernetes.io/audit-violations": f'would violate PodSecurity "baseline:latest": {HOST}',
     }
+
+
+async def test_what_no_pod_can_violate_is_audited_as_well() -> None:
+    cluster = Cluster({})
+    await cluster.admit(kinds.PODS, _pod(hostNetwork=True))
+    assert cluster.audited == {"pod-security.kubernetes.io/enforce-policy": "privileged:latest"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "counter", "counted"),
+    [
+        pytest.param(
+            kinds.PODS,
+            {"enforce": "baseline"},
+            "evaluations",
+            {"decision": "deny", "policy_level": "baseline", "policy_version": "latest", "mode": "enforce"},
+            id="refused",
+        ),
+        pytest.param(
+            kinds.PODS,
+            {"enforce-version": "v1.9"},
+            "evaluations",
+            {"decision": "allow", "policy_level": "privileged", "policy_version": "latest", "mode": "enforce"},
+            id="everything-is-allowed",
+        ),
+        pytest.param(
+            kinds.DEPLOYMENTS,
+            {"audit": "baseline", "audit-version": "v1.24"},
+            "evaluations",
+            {"decision": "deny", "policy_level": "baseline", "policy_version": "v1.24", "mode": "audit"},
+            id="audited-template",
+        ),
+        pytest.param(
+            kinds.DEPLOYMENTS,
+            {"warn": "baseline", "warn-version": "v1.99"},
+            "evaluations",
+            {"decision": "deny", "policy_level": "baseline", "policy_version": "future", "mode": "warn"},
+            id="warned-of-a-version-to-come",
+        ),
+        pytest.param(kinds.PODS, {"warn": "none"}, "errors", {"fatal": "false"}, id="labels-that-say-nothing"),
+    ],
+)
+async def test_evaluations_are_counted(
+    kind: Kind, labels: dict[str, str], counter: str, counted: dict[str, str]
+) -> None:
+    resource = "pod" if kind == kinds.PODS else "controller"
+    about = counted | {"request_operation": "create", "resource": resource, "subresource": ""}
+    before = REGISTRY.get_sample_value(f"pod_security_{counter}_total", about) or 0
+    obj = _pod(hostNetwork=True)
+    with suppress(errors.Forbidden):
+        await Cluster(labels).admit(kind, obj if kind == kinds.PODS else {"spec": {"template": obj}})
+    assert REGISTRY.get_sample_value(f"pod_security_{counter}_total", about) == before + 1
 
 
 async def test_who_makes_a_template_is_warned() -> None:

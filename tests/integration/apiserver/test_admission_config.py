@@ -9,6 +9,7 @@ import pytest
 
 from machinery.api.codec import Json
 from tests.integration.apiserver.conftest import service_account
+from tests.integration.apiserver.metrics import value_of
 from tests.integration.apiserver_process import ApiserverProcess, start_apiserver
 
 CONFIG = """
@@ -60,6 +61,10 @@ def test_pods_keep_to_the_defaults_unless_their_namespace_is_exempt(configured: 
         assert refused.status_code == 403
         assert 'violates PodSecurity "baseline:latest": privileged' in refused.json()["message"]
         assert client.post("/api/v1/namespaces/free/pods", json=pod).status_code == 201
+    request = 'request_operation="create",resource="pod",subresource=""'
+    policy = f'decision="deny",mode="enforce",policy_level="baseline",policy_version="latest",{request}'
+    assert value_of(configured, f"pod_security_evaluations_total{{{policy}}}") == 1
+    assert value_of(configured, f"pod_security_exemptions_total{{{request}}}") == 1
 
 
 def test_events_are_limited(configured: ApiserverProcess) -> None:
