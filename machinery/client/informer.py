@@ -30,15 +30,23 @@ logger = logging.getLogger(__name__)
 
 #: (old, new): None for what is not there
 OnChange = Callable[[Json | None, Json | None], None]
+#: changes an object before it is kept
+Trim = Callable[[Json], None]
 
 _WATCH_SECONDS: Final = 400
+
+
+def without_managed_fields(obj: Json) -> None:
+    """They may be half of an object (upstream: cache.TransformStripManagedFields)."""
+    obj["metadata"].pop("managedFields", None)
 
 
 class Informer:
     """The cache of one collection."""
 
-    def __init__(self, client: Client, scope: Scope, clock: Clock = REAL) -> None:
+    def __init__(self, client: Client, scope: Scope, clock: Clock = REAL, trim: Trim | None = None) -> None:
         self.store = Store()
+        self._trim = trim
         self.synced = asyncio.Event()
         self.revision = ""
         self._client = client
@@ -102,6 +110,8 @@ class Informer:
         self.revision = meta.resource_version_of(event.object) or self.revision
 
     def _put(self, obj: Json) -> None:
+        if self._trim is not None:
+            self._trim(obj)
         old = self.store.put(obj)
         if old is None or meta.resource_version_of(old) != meta.resource_version_of(obj):
             self._tell(old, obj)
@@ -118,9 +128,10 @@ class Informer:
 
 
 class Informers:
-    """All informers of a process: shared by scope, started together."""
+    """All informers of a process: shared by scope, started together. `trim` takes away what nobody here reads."""
 
-    def __init__(self, client: Client, clock: Clock = REAL) -> None:
+    def __init__(self, client: Client, clock: Clock = REAL, trim: Trim | None = None) -> None:
+        self._trim = trim
         self._client = client
         self._clock = clock
         self._informers: dict[Scope, Informer] = {}
@@ -139,7 +150,7 @@ class Informers:
         scope = Scope(kind, namespace, label_selector, field_selector)
         informer = self._informers.get(scope)
         if informer is None:
-            informer = self._informers[scope] = Informer(self._client, scope, self._clock)
+            informer = self._informers[scope] = Informer(self._client, scope, self._clock, self._trim)
             if self._group is not None:
                 self._group.create_task(informer.run(), name=f"informer {kind.resource}")
         if on_change is not None:

@@ -17,7 +17,7 @@ from machinery.api.kinds import PODS
 from machinery.api.names import ObjectKey
 from machinery.client.config import ClientConfig
 from machinery.client.controller import enqueue_itself, enqueue_owner, run_controller
-from machinery.client.informer import Informers
+from machinery.client.informer import Informers, without_managed_fields
 from machinery.client.rest import Client, ConnectionProblem
 from machinery.component import health
 from tests.ports import free_port
@@ -152,6 +152,23 @@ async def test_equal_arguments_share_an_informer_and_late_handlers_see_what_is_t
         second = informers.watch(PODS, on_change=lambda old, new: late.append(meta.name_of(new or {})))
         assert first is second
         assert late == ["a"]
+        running.cancel()
+
+
+async def test_what_nobody_reads_is_not_kept() -> None:
+    api = _Api()
+    listed, watched = _pod("a", 1), _pod("b", 2)
+    for one in (listed, watched):
+        one["metadata"]["managedFields"] = [{"manager": "m"}]
+    api.items = [listed]
+    async with _running(api) as client, asyncio.TaskGroup() as group:
+        informers = Informers(client, trim=without_managed_fields)
+        pods = informers.watch(PODS)
+        running = group.create_task(informers.run())
+        await api.watches.put([{"type": "ADDED", "object": watched}])
+        while len(pods.list()) < 2:
+            await asyncio.sleep(0.01)
+        assert all("managedFields" not in one["metadata"] for one in pods.list())
         running.cancel()
 
 
