@@ -11,7 +11,7 @@ from machinery.api import times
 from machinery.api.names import ObjectKey
 from machinery.client import config as client_config
 from machinery.client.events import EventRecorder
-from machinery.client.informer import Informers, without_managed_fields
+from machinery.client.informer import Informers
 from machinery.client.leader_election import LeaderElection, run_as_leader
 from machinery.client.rest import Client
 from machinery.component import flags, logs, run
@@ -23,6 +23,7 @@ from scheduler.extender import Extenders
 from scheduler.framework import Handle
 from scheduler.reloading import Reloader
 from scheduler.scheduler import Scheduler
+from scheduler.sharing import Sharing
 
 _DEBUG = "/debug/pods/{namespace}/{name}"
 
@@ -51,7 +52,7 @@ async def serve(options: Flags) -> None:
         Extenders(configuration.extenders) as extenders,
         asyncio.TaskGroup() as group,
     ):
-        informers = Informers(client, trim=without_managed_fields)
+        informers = Informers(client, trim=Sharing())
         recorder = EventRecorder(client, config.DEFAULT_SCHEDULER)
         handle = Handle(client, informers)
         try:
