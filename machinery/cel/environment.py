@@ -1,8 +1,8 @@
 """Expressions compiled, checked and evaluated by Google's CEL library, with upstream's functions and error texts.
 
 An evaluation costs a few microseconds and ends after 10,000 rounds of its macros, however it was written.
-Upstream: k8s.io/apiserver/pkg/cel. Not there: a budget in cost units (the library counts rounds), `format.*`,
-comprehensions of two variables.
+Upstream: k8s.io/apiserver/pkg/cel. Not there: a budget in cost units (the library counts rounds), `transformMap` and
+`transformMapEntry`, which the library knows at the compilation and no longer at the evaluation.
 """
 
 import re
@@ -15,6 +15,7 @@ from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_option
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from machinery.cel import messages
+from machinery.cel.formats import FORMATS
 from machinery.cel.functions import FUNCTIONS
 
 Type = cel.Type
@@ -23,6 +24,9 @@ _CODE: Final = re.compile(r"^[A-Z_]+: ")
 _END: Final = re.compile(r" \[[A-Z_]+\]$")
 _NO_KEY: Final = re.compile(r'Key not found in map : "?(.*?)"?$')
 _INDEX: Final = re.compile(r"Index error: index=(-?\d+) size=\d+")
+#: what the library has built in, but for those who name it
+_LIBRARIES: Final = "{name: kubernetes, extensions: [{name: two-var-comprehensions}, {name: lists}]}"
+_MAP_INSERT: Final = b"cel.@mapInsert"
 #: what the library says: what cel-go says
 _TEXTS: Final = (
     ("Iteration budget exceeded", "operation cancelled: actual cost limit exceeded"),
@@ -71,8 +75,10 @@ class Environment:
         self._variables = dict(variables)
         self._functions = tuple(functions)
         self._pool = pool or messages.pool()
-        own = cel.CelExtension("kubernetes", [*FUNCTIONS, *functions])  # last: it adds to functions of the others
-        self._env = cel.NewEnv(self._pool, variables=self._variables, extensions=[*_extensions(), own])
+        own = cel.CelExtension("kubernetes", [*FUNCTIONS, *FORMATS, *functions])
+        extensions = [*_extensions(), own]  # in this order: it adds to functions of the others
+        libraries = cel.NewEnvConfigFromYaml(_LIBRARIES)
+        self._env = cel.NewEnv(self._pool, config=libraries, variables=self._variables, extensions=extensions)
 
     def extended(self, variables: Mapping[str, cel.Type]) -> "Environment":
         """The same with more variables."""
@@ -85,6 +91,8 @@ class Environment:
         except RuntimeError as problem:
             text = _END.sub("", _CODE.sub("", str(problem), count=1))
             raise CompileError(f"compilation failed: {text}") from problem
+        if _MAP_INSERT in compiled.serialize():
+            raise CompileError("compilation failed: transformMap and transformMapEntry are not supported")
         found = compiled.return_type()
         if types and found != Type.DYN and found not in types:
             wanted = " or ".join(_name(type_) for type_ in types)

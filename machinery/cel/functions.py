@@ -1,7 +1,9 @@
 """Kubernetes' own functions of CEL: lists, regular expressions, URLs, addresses, quantities, versions, sets.
 
-Upstream: k8s.io/apiserver/pkg/cel/library. Google's library chooses an overload by the kinds of its arguments, and all
-our types are of one kind to it; functions that several have (`isGreaterThan`) take anything and look for themselves.
+Upstream: k8s.io/apiserver/pkg/cel/library. Named formats are `formats`. Google's library chooses an overload by the
+kinds of its arguments, and all our types are of one kind to it; functions that several have (`isGreaterThan`) take
+anything and look for themselves. That cannot be done with `string`, which the library has itself: it is there for an IP
+and missing for a CIDR.
 """
 
 import ipaddress
@@ -106,7 +108,8 @@ def _find_all(text: str, pattern: str, most: int = -1) -> list[str]:
 # URLs
 
 
-def _split_url(text: str) -> Any:
+def split_url(text: str) -> Any:
+    """The parts of an absolute URL or path; raises ValueError."""
     parts = urlsplit(text)
     if not (parts.scheme and parts.netloc) and not text.startswith("/"):
         raise ValueError(f"URL parse error during conversion from string: parse {text!r}: invalid URI for request")
@@ -115,19 +118,19 @@ def _split_url(text: str) -> Any:
 
 
 def _host(value: Any) -> str:
-    return str(_split_url(value.text).netloc.rpartition("@")[2])
+    return str(split_url(value.text).netloc.rpartition("@")[2])
 
 
 def _hostname(value: Any) -> str:
-    return _split_url(value.text).hostname or ""
+    return split_url(value.text).hostname or ""
 
 
 def _port(value: Any) -> str:
-    return str(_split_url(value.text).port or "")
+    return str(split_url(value.text).port or "")
 
 
 def _query(value: Any) -> dict[str, list[str]]:
-    return parse_qs(_split_url(value.text).query, keep_blank_values=True)
+    return parse_qs(split_url(value.text).query, keep_blank_values=True)
 
 
 # addresses
@@ -279,13 +282,13 @@ _TEXTS: Final = (
     ),
 )
 _URLS: Final = (
-    function("url", messages.URL, Type.STRING, impl=_made("URL", _split_url)),
-    function("isURL", Type.BOOL, Type.STRING, impl=_parses(_split_url)),
-    method("getScheme", Type.STRING, messages.URL, impl=lambda value: _split_url(value.text).scheme),
+    function("url", messages.URL, Type.STRING, impl=_made("URL", split_url)),
+    function("isURL", Type.BOOL, Type.STRING, impl=_parses(split_url)),
+    method("getScheme", Type.STRING, messages.URL, impl=lambda value: split_url(value.text).scheme),
     method("getHost", Type.STRING, messages.URL, impl=_host),
     method("getHostname", Type.STRING, messages.URL, impl=_hostname),
     method("getPort", Type.STRING, messages.URL, impl=_port),
-    method("getEscapedPath", Type.STRING, messages.URL, impl=lambda value: _split_url(value.text).path),
+    method("getEscapedPath", Type.STRING, messages.URL, impl=lambda value: split_url(value.text).path),
     method("getQuery", Type.Map(Type.STRING, Type.List(Type.STRING)), messages.URL, impl=_query),
 )
 _ADDRESSES: Final = (

@@ -29,6 +29,8 @@ _TYPES: Final = {
     "IP": ("text",),
     "CIDR": ("text",),
     "Semver": ("text",),
+    "NamedFormat": ("text",),
+    "Perhaps": ("format", "problems"),
     "Authorizer": _QUESTION,
     "PathCheck": _QUESTION,
     "GroupCheck": _QUESTION,
@@ -41,6 +43,8 @@ URL: Final = cel.Type(f"{PACKAGE}.URL")
 IP: Final = cel.Type(f"{PACKAGE}.IP")
 CIDR: Final = cel.Type(f"{PACKAGE}.CIDR")
 SEMVER: Final = cel.Type(f"{PACKAGE}.Semver")
+NAMED_FORMAT: Final = cel.Type(f"{PACKAGE}.NamedFormat")
+PERHAPS: Final = cel.Type(f"{PACKAGE}.Perhaps")
 AUTHORIZER: Final = cel.Type(f"{PACKAGE}.Authorizer")
 PATH_CHECK: Final = cel.Type(f"{PACKAGE}.PathCheck")
 GROUP_CHECK: Final = cel.Type(f"{PACKAGE}.GroupCheck")
