@@ -42,6 +42,9 @@ class TLSSettings:
 def tls_context(settings: TLSSettings) -> ssl.SSLContext:
     """A server context; client certificates are optional, and must be of a client CA where sent.
 
+    One of another CA ends the handshake, where upstream answers 401: OpenSSL asks for certificates only where it also
+    verifies them, and Python's ssl has no callback that could overrule it (CERT_NONE would ask for none at all).
+
     Raises ValueError, which names the file that is not as it should be.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
