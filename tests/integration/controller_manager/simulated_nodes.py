@@ -12,6 +12,7 @@ from machinery.client.informer import Informers
 from machinery.client.rest import Client
 
 _LEASES = "kube-node-lease"
+_TERMINATING = "because it is being terminated"
 _CONDITIONS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 
 
@@ -84,7 +85,8 @@ class SimulatedNodes:
         except (errors.NotFound, errors.Conflict, errors.AlreadyExists, OSError):
             return  # it has changed meanwhile, or the server is not there: the next round sees how it is
         except errors.StatusError as problem:
-            self.failures.append(str(problem))
+            if _TERMINATING not in str(problem):  # else the pod is about to go with its namespace
+                self.failures.append(str(problem))
 
     async def _step(self, pod: Json) -> None:
         key, node = meta.key_of(pod), pods.node_of(pod)
