@@ -92,7 +92,12 @@ def issuer_documents(config: Config, access: Access, host: str) -> tuple[Json, J
 def _authorizer(mode: str, access: Access) -> Authorizer:
     if mode == "Node":
         graph = NodeGraph()
-        access.followed += [(kinds.PODS, graph.apply), (kinds.RESOURCE_SLICES, graph.apply_slice)]
+        access.followed += [
+            (kinds.PODS, graph.apply),
+            (kinds.RESOURCE_SLICES, graph.apply_slice),
+            (kinds.PERSISTENT_VOLUMES, graph.apply_volume),
+            (kinds.VOLUME_ATTACHMENTS, graph.apply_attachment),
+        ]
         return NodeAuthorizer(graph)
     if mode == "RBAC":
         access.rbac = RBAC()

@@ -37,6 +37,8 @@ class NodeGraph:
         self._pods: dict[ObjectKey, tuple[int, str, frozenset[Reference]]] = {}
         self._nodes: dict[Reference, Counter[str]] = {}
         self._slices: dict[str, str] = {}
+        self._attachments: dict[str, str] = {}
+        self._volumes: dict[str, tuple[Reference, frozenset[Reference]]] = {}  # whose claim it is, what it needs
 
     def apply(self, key: ObjectKey, entry: Entry | None) -> None:
         """Take in one change of a pod; None: it is gone.
@@ -63,10 +65,39 @@ class NodeGraph:
         else:
             self._slices.pop(key.name, None)
 
+    def apply_attachment(self, key: ObjectKey, entry: Entry | None) -> None:
+        """Take in one change of a VolumeAttachment: it is its node's."""
+        if entry is None:
+            self._attachments.pop(key.name, None)
+        else:
+            self._attachments[key.name] = (entry.decode().get("spec") or {}).get("nodeName") or ""
+
+    def apply_volume(self, key: ObjectKey, entry: Entry | None) -> None:
+        """Take in one change of a PersistentVolume: who may read its claim may read it, and its secrets."""
+        spec = (entry.decode().get("spec") or {}) if entry is not None else {}
+        claim = spec.get("claimRef")
+        if not claim:
+            self._volumes.pop(key.name, None)
+            return
+        namespace = claim.get("namespace") or ""
+        secrets = frozenset(_secrets_of_volume(spec, namespace))
+        self._volumes[key.name] = ("persistentvolumeclaims", namespace, claim.get("name") or ""), secrets
+
     def related(self, node: str, reference: Reference) -> bool:
-        """Whether a pod on the node refers to the object, or the ResourceSlice is the node's."""
-        if reference[0] == _SLICES:
-            return self._slices.get(reference[2]) == node
+        """Whether a pod on the node refers to the object, by its claim's volume too, or the object is the node's."""
+        resource, _, name = reference
+        if resource in (_SLICES, "volumeattachments"):
+            return (self._slices if resource == _SLICES else self._attachments).get(name) == node
+        if resource == "persistentvolumes":
+            volume = self._volumes.get(name)
+            return volume is not None and self._refers(node, volume[0])
+        if self._refers(node, reference):
+            return True
+        return resource == "secrets" and any(
+            reference in secrets and self._refers(node, claim) for claim, secrets in self._volumes.values()
+        )
+
+    def _refers(self, node: str, reference: Reference) -> bool:
         return self._nodes.get(reference, Counter())[node] > 0
 
     def _forget(self, key: ObjectKey) -> None:
@@ -94,6 +125,10 @@ def references_of(pod: Json) -> Iterator[Reference]:
         yield from ((resource, namespace, name) for resource, name in _environment(container))
     for volume in spec.get("volumes") or ():
         yield from ((resource, namespace, name) for resource, name in _volume(volume, meta.name_of(pod)))
+    claims = [*(spec.get("resourceClaims") or ()), *((pod.get("status") or {}).get("resourceClaimStatuses") or ())]
+    for claim in claims:
+        if name := claim.get("resourceClaimName"):
+            yield "resourceclaims", namespace, name
 
 
 def _environment(container: Json) -> Iterator[tuple[str, str]]:
@@ -132,6 +167,16 @@ def _volume_secrets(volume: Json) -> Iterator[tuple[str, str]]:
                     yield "secrets", reference["name"]
     if (volume.get("azureFile") or {}).get("secretName"):
         yield "secrets", volume["azureFile"]["secretName"]
+
+
+def _secrets_of_volume(spec: Json, namespace: str) -> Iterator[Reference]:
+    """Those that a kubelet needs for a PersistentVolume (upstream: persistentvolume/util.go), the claim's else."""
+    for source in spec.values():
+        for field, reference in (source if isinstance(source, dict) else {}).items():
+            if field.endswith(("SecretRef", "secretRef")) and isinstance(reference, dict) and reference.get("name"):
+                yield "secrets", reference.get("namespace") or namespace, reference["name"]
+    if (azure := spec.get("azureFile") or {}).get("secretName"):
+        yield "secrets", azure.get("secretNamespace") or namespace, azure["secretName"]
 
 
 class NodeAuthorizer:

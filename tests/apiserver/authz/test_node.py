@@ -189,3 +189,35 @@ def test_a_slice_is_its_nodes_until_it_is_gone() -> None:
     assert graph.related("n1", reference) and not graph.related("n2", reference)
     graph.apply_slice(key, None)
     assert not graph.related("n1", reference)
+
+
+def _object(**spec: Any) -> Entry:
+    obj = {"kind": "Any", "apiVersion": "v1", "metadata": {"name": "x", "uid": "9"}, "spec": spec}
+    return Schema("/registry/x/", False, {}).entry(KeyValue("/registry/x/x", codec.dumps(obj), 1, 1))
+
+
+def test_a_volume_and_its_secrets_are_read_by_whom_its_claim_is_read() -> None:
+    graph, volume = NodeGraph(), ("persistentvolumes", "", "disk")
+    graph.apply(ObjectKey("ns", "web"), entry(pod()))
+    claim = {"namespace": "ns", "name": "data"}
+    csi = {"driver": "d", "nodeStageSecretRef": {"name": "stage", "namespace": "storage"}}
+    graph.apply_volume(ObjectKey("", "disk"), _object(claimRef=claim, csi=csi))
+    assert graph.related("n1", volume) and graph.related("n1", ("secrets", "storage", "stage"))
+    assert not graph.related("n2", volume) and not graph.related("n2", ("secrets", "storage", "stage"))
+    graph.apply_volume(ObjectKey("", "disk"), _object(csi=csi))
+    assert not graph.related("n1", volume) and not graph.related("n1", ("secrets", "storage", "stage"))
+
+
+def test_an_attachment_is_its_nodes() -> None:
+    graph, reference = NodeGraph(), ("volumeattachments", "", "a")
+    graph.apply_attachment(ObjectKey("", "a"), _object(nodeName="n1"))
+    assert graph.related("n1", reference) and not graph.related("n2", reference)
+    graph.apply_attachment(ObjectKey("", "a"), None)
+    assert not graph.related("n1", reference)
+
+
+def test_claims_for_devices_are_read_by_the_nodes_of_their_pods() -> None:
+    made = pod()
+    made["spec"]["resourceClaims"] = [{"name": "a", "resourceClaimName": "shared"}]
+    made["status"] = {"resourceClaimStatuses": [{"name": "b", "resourceClaimName": "made"}]}
+    assert {("resourceclaims", "ns", "shared"), ("resourceclaims", "ns", "made")} <= set(references_of(made))
