@@ -13,7 +13,10 @@ from tests.kubectls import NO_KUBECTL, kubectls
 IMAGE = "get deployment web -o jsonpath={{..image}}"
 STEPS = (
     Line("create deployment web --image=nginx:1", r"^deployment.apps/web created$"),
-    Line("wait rs -l app=web --for=jsonpath={{.spec.replicas}}=1 --timeout=20s", r"condition met$"),
+    # Of the deployment, which is there: a wait for ReplicaSets of which there is none yet is an error at once.
+    Line(
+        "wait deployment web --for=jsonpath={{.metadata.annotations.deployment\\.kubernetes\\.io/revision}}=1", r"met$"
+    ),
     Line("annotate deployment web kubernetes.io/change-cause=first", r"annotated?$"),
     Line("wait rs -l app=web --for=jsonpath={{.metadata.annotations.kubernetes\\.io/change-cause}}=first", r"met$"),
     Line("set image deployment/web nginx=nginx:2", r"image updated$"),
