@@ -29,18 +29,24 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], *, clock:
                 backoff.reset()
             text = f"{type(problem).__name__}: {problem}"
             if text != last:
-                logger.warning("%s: %s; trying again", name, text, exc_info=logger.isEnabledFor(logging.DEBUG))
+                trace = logger.isEnabledFor(logging.DEBUG) and not isinstance(problem, OSError)
+                logger.warning("%s: %s; trying again", name, text, exc_info=trace)
                 last = text
             await clock.sleep(backoff.next())
 
 
 async def every(seconds: float, name: str, work: Callable[[], Awaitable[None]], *, clock: Clock = REAL) -> None:
     """Call `work` at once and then each so many seconds after it ended; a failure is logged and does not end it."""
+    last = ""
     while True:
         try:
             await work()
-        except Exception:  # the next round may succeed; the period is the back-off
-            logger.exception("%s failed; again in %g s", name, seconds)
+            last = ""
+        except Exception as problem:  # the next round may succeed; the period is the back-off
+            text = f"{type(problem).__name__}: {problem}"
+            if text != last:  # of a peer that is away, one line says it all
+                logger.warning("%s: %s; again in %g s", name, text, seconds, exc_info=not isinstance(problem, OSError))
+                last = text
         await clock.sleep(seconds)
 
 

@@ -137,6 +137,22 @@ async def test_periodic_work_goes_on_after_a_failure() -> None:
     loop.cancel()
 
 
+@pytest.mark.parametrize(("problem", "traces"), [(RuntimeError("broken"), 1), (ConnectionRefusedError("away"), 0)])
+async def test_a_failure_that_stays_is_logged_once_and_a_peer_that_is_away_without_a_trace(
+    problem: Exception, traces: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock()
+
+    async def work() -> None:
+        raise problem
+
+    loop = asyncio.ensure_future(every(10, "test", work, clock=clock))
+    await clock.advance(35)
+    loop.cancel()
+    assert caplog.text.count(f"test: {type(problem).__name__}: {problem}; again in 10 s") == 1
+    assert caplog.text.count("Traceback") == traces
+
+
 async def test_the_first_to_end_cancels_the_others() -> None:
     forever = asyncio.Event()
     cancelled = []
