@@ -65,9 +65,9 @@ def _leader_election(given: Json) -> Iterator[FieldError]:
     if given.get("leaderElect") is False:
         return
     defaults = {"leaseDuration": "15s", "renewDeadline": "10s", "retryPeriod": "2s"}
+    values = {name: given.get(name) or default for name, default in defaults.items()}
     seconds = {}
-    for name, default in defaults.items():
-        value = given.get(name) or default
+    for name, value in values.items():
         try:
             seconds[name] = times.duration(value)
         except ValueError:
@@ -77,10 +77,10 @@ def _leader_election(given: Json) -> Iterator[FieldError]:
             yield errors.invalid_value(f"leaderElection.{name}", value, "must be greater than zero")
     if seconds["leaseDuration"] <= seconds["renewDeadline"]:
         text = "LeaseDuration must be greater than RenewDeadline"
-        yield errors.invalid_value("leaderElection.leaseDuration", given.get("leaseDuration") or "15s", text)
+        yield errors.invalid_value("leaderElection.leaseDuration", values["leaseDuration"], text)
     if seconds["renewDeadline"] <= seconds["retryPeriod"]:
         text = "RenewDeadline must be greater than RetryPeriod"
-        yield errors.invalid_value("leaderElection.renewDeadline", given.get("renewDeadline") or "10s", text)
+        yield errors.invalid_value("leaderElection.renewDeadline", values["renewDeadline"], text)
     lock = given.get("resourceLock") or "leases"
     if lock != "leases":
         yield errors.invalid_value("leaderElection.resourceLock", lock, 'resourceLock value must be "leases"')

@@ -3,7 +3,7 @@
 Upstream: component-helpers/storage/volume/pv_helpers.go, storage/ephemeral.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from typing import Final, NamedTuple
 
@@ -20,6 +20,10 @@ _CLASS_BEFORE_1_6: Final = "volume.beta.kubernetes.io/storage-class"
 WAIT: Final = "WaitForFirstConsumer"
 
 
+class Unusable(Exception):
+    """What keeps a pod with volumes from being placed or bound; the text is upstream's."""
+
+
 class ClaimName(NamedTuple):
     """The name of a claim that a pod mounts; of an ephemeral volume the claim is made for the pod."""
 
@@ -34,6 +38,16 @@ def claims_of(pod: Json) -> Iterator[ClaimName]:
             yield ClaimName(volume["persistentVolumeClaim"].get("claimName") or "", False)
         elif volume.get("ephemeral") is not None:
             yield ClaimName(f"{meta.name_of(pod)}-{volume['name']}", True)
+
+
+def named_claims_of(pod: Json) -> list[str]:
+    """The claims that a pod mounts by name; those that are made for its ephemeral volumes are not among them."""
+    return [claim.name for claim in claims_of(pod) if not claim.is_ephemeral]
+
+
+def is_among(claim: Json, namespace: str, names: Collection[str]) -> bool:
+    """Whether a claim is one of these of a namespace."""
+    return meta.namespace_of(claim) == namespace and meta.name_of(claim) in names
 
 
 def class_of(obj: Json) -> str:
@@ -111,10 +125,10 @@ def may_serve(volume: Json, claim: Json) -> bool:
     return class_of(volume) == class_of(claim) and set(wanted) <= set(offered)
 
 
-def not_found(kind: Kind, name: str) -> str:
+def not_found(kind: Kind, name: str) -> Unusable:
     """As listers say it, which name a kind by itself and not by its plural."""
     group = f".{kind.group}" if kind.group else ""
-    return f'{kind.kind.lower()}{group} "{name}" not found'
+    return Unusable(f'{kind.kind.lower()}{group} "{name}" not found')
 
 
 def _mode_of(obj: Json) -> str:

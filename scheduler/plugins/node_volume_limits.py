@@ -117,8 +117,7 @@ class NodeVolumeLimits:
             case Resource.VOLUME_ATTACHMENT, Action.DELETE:
                 return True
             case Resource.PERSISTENT_VOLUME_CLAIM, Action.ADD:
-                claim = meta.key_of(event.obj)
-                return claim.namespace == pod.key.namespace and claim.name in pod.claims
+                return volumes.is_among(event.obj, pod.key.namespace, pod.claims)
             case Resource.NODE, Action.ADD:
                 return True
             case _:

@@ -34,6 +34,7 @@ from scheduler.framework import (
 from scheduler.plugins.node_affinity import nodes_with_labels, selected_nodes
 from scheduler.pods import Pod
 from scheduler.volume_matching import NONE, Matches
+from scheduler.volumes import Unusable
 
 _CONFLICT: Final = "node(s) didn't match PersistentVolume's node affinity"
 _NO_VOLUME: Final = "node(s) didn't find available persistent volumes to bind"
@@ -41,10 +42,6 @@ _NO_SPACE: Final = "node(s) did not have enough free storage"
 _LOST: Final = "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"
 _IMMEDIATE: Final = "pod has unbound immediate PersistentVolumeClaims"
 _SECONDS: Final = 600.0
-
-
-class _Unusable(Exception):
-    """What keeps a pod from being placed or bound; the text is upstream's."""
 
 
 @dataclass(slots=True)
@@ -99,7 +96,7 @@ class VolumeBinding:
             return SKIP
         try:
             claims = [self._claim(pod, *named) for named in volumes.claims_of(pod.obj)]
-        except _Unusable as problem:
+        except Unusable as problem:
             return Status(Code.UNRESOLVABLE, (str(problem),))
         mine = _Volumes(nodes)
         for claim in claims:
@@ -116,16 +113,16 @@ class VolumeBinding:
         claim = self._claims.get(ObjectKey(pod.key.namespace, name))
         if claim is None and is_ephemeral:
             text = f'waiting for ephemeral volume controller to create the persistentvolumeclaim "{name}"'
-            raise _Unusable(text)
+            raise Unusable(text)
         if claim is None:
-            raise _Unusable(volumes.not_found(kinds.PERSISTENT_VOLUME_CLAIMS, name))
+            raise volumes.not_found(kinds.PERSISTENT_VOLUME_CLAIMS, name)
         if (claim.get("status") or {}).get("phase") == "Lost":
             volume = volumes.volume_of(claim)
-            raise _Unusable(f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{volume}"')
+            raise Unusable(f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{volume}"')
         if meta.is_being_deleted(claim):
-            raise _Unusable(f'persistentvolumeclaim "{name}" is being deleted')
+            raise Unusable(f'persistentvolumeclaim "{name}" is being deleted')
         if is_ephemeral and (meta.controller_of(claim) or {}).get("uid") != pod.uid:
-            raise _Unusable(f"PVC {meta.key_of(claim)} was not created for pod {pod.key} (pod is not owner)")
+            raise Unusable(f"PVC {meta.key_of(claim)} was not created for pod {pod.key} (pod is not owner)")
         return claim
 
     def _class_of(self, claim: Json) -> Json | None:
@@ -248,7 +245,7 @@ class VolumeBinding:
             for number, claim in enumerate(mine.provisions):
                 mine.provisions[number] = await self._have_made(claim, node)
             await self._wait_until_bound(mine, pod, node)
-        except (_Unusable, errors.StatusError, ConnectionProblem) as problem:
+        except (Unusable, errors.StatusError, ConnectionProblem) as problem:
             return Status(Code.ERROR, (str(problem),))
         self._forget(mine)
         return OK
@@ -259,7 +256,7 @@ class VolumeBinding:
         if (volume["spec"].get("claimRef") or {}).get("uid") == meta.uid_of(claim):
             return volume
         if volume["spec"].get("claimRef") and not volumes.is_reserved_for(volume, claim):
-            raise _Unusable(f'pv "{meta.name_of(volume)}" is bound to another claim meanwhile')
+            raise Unusable(f'pv "{meta.name_of(volume)}" is bound to another claim meanwhile')
         annotations = {} if volumes.is_reserved_for(volume, claim) else {volumes.BOUND_BY_CONTROLLER: "yes"}
         patch = {"metadata": {**_guard(volume), "annotations": annotations}, "spec": {"claimRef": _reference(claim)}}
         return await self._client.patch(
@@ -286,17 +283,17 @@ class VolumeBinding:
         while not all(self._checks(mine, pod, node)):
             left = deadline - self._clock.monotonic()
             if left <= 0:
-                raise _Unusable("binding volumes: context deadline exceeded")
+                raise Unusable("binding volumes: context deadline exceeded")
             # not only when claims and volumes change: the pod or its node may go
             await first_of(self._changed.wait(), self._clock.sleep(min(left, 1.0)))
 
     def _checks(self, mine: _Volumes, pod: Pod, node: str) -> Iterator[bool]:
-        """Whether each claim is bound; raises _Unusable where it will not be (upstream: checkBindings)."""
+        """Whether each claim is bound; raises Unusable where it will not be (upstream: checkBindings)."""
         at = self._nodes.get(ObjectKey("", node))
         if at is None:
-            raise _Unusable(f'binding volumes: failed to get node "{node}": node "{node}" not found')
+            raise Unusable(f'binding volumes: failed to get node "{node}": node "{node}" not found')
         if self._pods.get(pod.key) is None:
-            raise _Unusable(f'binding volumes: pod does not exist any more: pod "{pod.key.name}" not found')
+            raise Unusable(f'binding volumes: pod does not exist any more: pod "{pod.key.name}" not found')
         for claim, volume in mine.bindings:
             yield self._is_bound(claim, volume, at)
         for claim in mine.provisions:
@@ -306,23 +303,23 @@ class VolumeBinding:
         now, of = self._volumes.get(ObjectKey("", meta.name_of(volume))), self._claims.get(meta.key_of(claim))
         if now is None or of is None:
             what = f'PersistentVolume "{meta.name_of(volume)}"' if now is None else f'claim "{meta.key_of(claim)}"'
-            raise _Unusable(f"binding volumes: failed to check binding: could not find {what}")
+            raise Unusable(f"binding volumes: failed to check binding: could not find {what}")
         if _is_older(now, volume):
             return False
         _must_reach(now, node)
         if not (now["spec"].get("claimRef") or {}).get("uid"):
-            raise _Unusable(f'binding volumes: ClaimRef got reset for pv "{meta.name_of(now)}"')
+            raise Unusable(f'binding volumes: ClaimRef got reset for pv "{meta.name_of(now)}"')
         return volumes.is_fully_bound(of)
 
     def _is_made(self, claim: Json, node: Json) -> bool:
         now = self._claims.get(meta.key_of(claim))
         if now is None:
             text = f'could not find claim "{meta.key_of(claim)}"'
-            raise _Unusable(f"binding volumes: failed to check provisioning pvc: {text}")
+            raise Unusable(f"binding volumes: failed to check provisioning pvc: {text}")
         if _is_older(now, claim):
             return False
         if meta.annotations_of(now).get(volumes.SELECTED_NODE) != meta.name_of(node):
-            raise _Unusable(f'binding volumes: provisioning failed for PVC "{meta.name_of(now)}"')
+            raise Unusable(f'binding volumes: provisioning failed for PVC "{meta.name_of(now)}"')
         if name := volumes.volume_of(now):
             volume = self._volumes.get(ObjectKey("", name))
             if volume is None:
@@ -338,8 +335,7 @@ class VolumeBinding:
             case Resource.PERSISTENT_VOLUME | Resource.NODE, Action.ADD | Action.UPDATE:
                 return True
             case Resource.PERSISTENT_VOLUME_CLAIM, Action.ADD | Action.UPDATE:
-                claim = meta.key_of(event.obj)
-                return claim.namespace == pod.key.namespace and claim.name in pod.claims
+                return volumes.is_among(event.obj, pod.key.namespace, pod.claims)
             case Resource.STORAGE_CLASS, Action.ADD | Action.UPDATE:
                 return event.old is None or _differs(event, "allowedTopologies")
             case Resource.CSI_STORAGE_CAPACITY, Action.ADD | Action.UPDATE:
@@ -386,7 +382,7 @@ def _must_reach(volume: Json, node: Json) -> None:
     alone.set_node(node)
     if not _Reaches(alone).of(volume).any():
         text = f'pv "{meta.name_of(volume)}" node affinity doesn\'t match node "{meta.name_of(node)}"'
-        raise _Unusable(f"binding volumes: {text}: no matching NodeSelectorTerms")
+        raise Unusable(f"binding volumes: {text}: no matching NodeSelectorTerms")
 
 
 def _differs(event: ClusterEvent, part: str) -> bool:

@@ -14,6 +14,7 @@ from scheduler import volumes
 from scheduler.cache import Mask, NodeTable
 from scheduler.framework import OK, SKIP, Action, ClusterEvent, Code, CycleState, Handle, Resource, Status, Verdict
 from scheduler.pods import Pod
+from scheduler.volumes import Unusable
 
 _ONE_POD: Final = "ReadWriteOncePod"
 _IN_USE: Final = "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
@@ -34,18 +35,21 @@ class VolumeRestrictions:
         """Most pods have neither."""
         if not pod.spec.get("volumes"):
             return SKIP
-        alone = []
-        for name in _claims(pod):
-            claim = self._claims.get(ObjectKey(pod.key.namespace, name))
-            if claim is None:
-                return Status(Code.UNRESOLVABLE, (volumes.not_found(kinds.PERSISTENT_VOLUME_CLAIMS, name),))
-            if _ONE_POD in (claim["spec"].get("accessModes") or ()):
-                alone.append(name)
+        try:
+            alone = [name for name in volumes.named_claims_of(pod.obj) if self._is_for_one_pod(pod, name)]
+        except Unusable as problem:
+            return Status(Code.UNRESOLVABLE, (str(problem),))
         disks = [volume for volume in pod.spec["volumes"] if any(kind in volume for kind in _DISKS)]
         if not alone and not disks:
             return SKIP
         state.data[self.name] = alone, disks
         return OK
+
+    def _is_for_one_pod(self, pod: Pod, name: str) -> bool:
+        claim = self._claims.get(ObjectKey(pod.key.namespace, name))
+        if claim is None:
+            raise volumes.not_found(kinds.PERSISTENT_VOLUME_CLAIMS, name)
+        return _ONE_POD in (claim["spec"].get("accessModes") or ())
 
     def filter(self, state: CycleState, pod: Pod, nodes: NodeTable) -> Verdict:
         """No node while another pod anywhere has the claim; no node where one has the disk. Preemption may help."""
@@ -66,8 +70,7 @@ class VolumeRestrictions:
         """The pod's claim came, or a pod went that has the same volumes."""
         match event.resource, event.action:
             case Resource.PERSISTENT_VOLUME_CLAIM, Action.ADD:
-                claim = meta.key_of(event.obj)
-                return claim.namespace == pod.key.namespace and claim.name in _claims(pod)
+                return volumes.is_among(event.obj, pod.key.namespace, volumes.named_claims_of(pod.obj))
             case Resource.ASSIGNED_POD, Action.DELETE:
                 return _shares_volumes(pod, event.obj)
             case Resource.NODE, Action.ADD:
@@ -76,13 +79,9 @@ class VolumeRestrictions:
                 return False
 
 
-def _claims(pod: Pod) -> list[str]:
-    return [claim.name for claim in volumes.claims_of(pod.obj) if not claim.is_ephemeral]
-
-
 def _shares_volumes(pod: Pod, other: Json) -> bool:
     theirs = {claim.name for claim in volumes.claims_of(other)}
-    if meta.namespace_of(other) == pod.key.namespace and theirs.intersection(_claims(pod)):
+    if meta.namespace_of(other) == pod.key.namespace and theirs.intersection(volumes.named_claims_of(pod.obj)):
         return True
     mounted = (other.get("spec") or {}).get("volumes") or ()
     return any(_same_disk(mine, one) for mine in pod.spec.get("volumes") or () for one in mounted)

@@ -5,12 +5,12 @@ from typing import ClassVar, Final
 
 from machinery.api import kinds, meta
 from machinery.api.codec import Json
-from machinery.api.kinds import Kind
 from machinery.api.names import ObjectKey
 from scheduler import volumes
 from scheduler.cache import Mask, NodeTable
 from scheduler.framework import OK, SKIP, Action, ClusterEvent, Code, CycleState, Handle, Resource, Status
 from scheduler.pods import Pod
+from scheduler.volumes import Unusable
 
 _BETA: Final = {
     "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
@@ -18,10 +18,6 @@ _BETA: Final = {
 }
 _LABELS: Final = (*_BETA, *_BETA.values())
 Topology = tuple[str, frozenset[str]]
-
-
-class _Unusable(Exception):
-    """A claim that no node can be found for; the text says why."""
 
 
 class VolumeZone:
@@ -45,9 +41,10 @@ class VolumeZone:
         """Most pods have no volume with such a label."""
         if not pod.spec.get("volumes"):
             return SKIP
+        names = volumes.named_claims_of(pod.obj)
         try:
-            wanted = [topology for name in _names(pod) for topology in self._topologies(pod, name)]
-        except _Unusable as problem:
+            wanted = [topology for name in names for topology in self._topologies(pod, name)]
+        except Unusable as problem:
             return Status(Code.UNRESOLVABLE, (str(problem),))
         if not wanted:
             return SKIP
@@ -56,24 +53,24 @@ class VolumeZone:
 
     def _topologies(self, pod: Pod, name: str) -> Iterator[Topology]:
         if not name:
-            raise _Unusable("PersistentVolumeClaim had no name")
+            raise Unusable("PersistentVolumeClaim had no name")
         claim = self._claims.get(ObjectKey(pod.key.namespace, name))
         if claim is None:
-            raise _missing(kinds.PERSISTENT_VOLUME_CLAIMS, name)
+            raise volumes.not_found(kinds.PERSISTENT_VOLUME_CLAIMS, name)
         if volume_name := volumes.volume_of(claim):
             volume = self._volumes.get(ObjectKey("", volume_name))
             if volume is None:
-                raise _missing(kinds.PERSISTENT_VOLUMES, volume_name)
+                raise volumes.not_found(kinds.PERSISTENT_VOLUMES, volume_name)
             yield from topologies_of(volume)
             return
         class_name = volumes.class_of(claim)
         if not class_name:
-            raise _Unusable("PersistentVolumeClaim had no pv name and storageClass name")
+            raise Unusable("PersistentVolumeClaim had no pv name and storageClass name")
         storage_class = self._classes.get(ObjectKey("", class_name))
         if storage_class is None:
-            raise _missing(kinds.STORAGE_CLASSES, class_name)
+            raise volumes.not_found(kinds.STORAGE_CLASSES, class_name)
         if not volumes.waits_for_pod(storage_class):
-            raise _Unusable("PersistentVolume had no name")
+            raise Unusable("PersistentVolume had no name")
 
     def filter(self, state: CycleState, pod: Pod, nodes: NodeTable) -> Mask:
         """Nodes in the volumes' zones, and nodes that are in no zone at all."""
@@ -96,8 +93,7 @@ class VolumeZone:
             case Resource.STORAGE_CLASS, Action.ADD:
                 return volumes.waits_for_pod(event.obj)
             case Resource.PERSISTENT_VOLUME_CLAIM, Action.ADD | Action.UPDATE:
-                claim = meta.key_of(event.obj)
-                return claim.namespace == pod.key.namespace and claim.name in _names(pod)
+                return volumes.is_among(event.obj, pod.key.namespace, volumes.named_claims_of(pod.obj))
             case Resource.PERSISTENT_VOLUME, Action.ADD:
                 return True
             case Resource.PERSISTENT_VOLUME, Action.UPDATE:
@@ -115,11 +111,3 @@ def topologies_of(volume: Json) -> Iterator[Topology]:
         values = frozenset(value.strip() for value in labels.get(key, "").split("__"))
         if key in labels and all(values):  # one with an empty value says nothing
             yield key, values
-
-
-def _names(pod: Pod) -> list[str]:
-    return [claim.name for claim in volumes.claims_of(pod.obj) if not claim.is_ephemeral]
-
-
-def _missing(kind: Kind, name: str) -> _Unusable:
-    return _Unusable(volumes.not_found(kind, name))
