@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-import httpx
-
 from machinery.aio.clock import REAL, Clock
 from machinery.api import errors, kinds
 from machinery.api.codec import Json
 from machinery.client.config import ClientConfig
+from machinery.client.http1 import Response
 from machinery.client.rest import Client
 
 NAMESPACE: Final = "kube-system"
@@ -48,7 +47,7 @@ class AccountClient(Client):
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
+    ) -> Response:
         """As Client.request, with a valid token."""
         token = await self._fresh_token("")
         try:

@@ -1,7 +1,6 @@
 """One run of one command: its flags, its streams, its connection. What the flags mean for a server is `kubeconfig`'s.
 
-The client is loaded only when a command speaks to a server: httpx and aiohttp take half a second to import, and
-`skiff version --client` or `skiff config` do not need them.
+The client is loaded only when a command speaks to a server: `skiff version --client` or `skiff config` do not need it.
 """
 
 import asyncio
@@ -21,11 +20,9 @@ from machinery.api import codec
 from machinery.api.codec import Json
 
 if TYPE_CHECKING:
-    import httpx
-
+    from machinery.client.http1 import Response
     from machinery.client.rest import Client
 
-_GOODBYE: Final = 0.05
 _WARNING: Final = re.compile(r'299 [^ ]+ "((?:\\.|[^"\\])*)"')
 
 
@@ -40,16 +37,12 @@ class Session:
         self._chosen: kubeconfig.Chosen | None = None
         self._client: Client | None = None
         self._discovery: Discovery | None = None
-        self._streamed = False
 
     async def __aenter__(self) -> "Session":
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
-        if self._streamed:
-            # TLS says goodbye after the connection was closed: a loop that ends before would leave the socket open.
-            await asyncio.sleep(_GOODBYE)
 
     # --- output -------------------------------------------------------------------------------------------------------
 
@@ -110,19 +103,18 @@ class Session:
                 config = _in_cluster(config_module) or config
             rest = importlib.import_module("machinery.client.rest")
             try:
-                client: Client = await self._stack.enter_async_context(rest.Client(config, user_agent="skiff"))
+                made = rest.Client(config, user_agent="skiff", headers=self._impersonation())
+                client: Client = await self._stack.enter_async_context(made)
             except config_module.ConfigError as problem:
                 raise CliError(str(problem)) from problem
-            headers = client.http.headers
-            client.http.headers = type(headers)([*headers.raw, *self._impersonation()])
             self._client = client
         return self._client
 
-    def _impersonation(self) -> Iterator[tuple[bytes, bytes]]:
+    def _impersonation(self) -> Iterator[tuple[str, str]]:
         # One header per group, as upstream's server wants them: a mapping could not hold them.
-        yield from ((b"impersonate-group", group.encode()) for group in self.args.list("as-group"))
+        yield from (("impersonate-group", group) for group in self.args.list("as-group"))
         if uid := self.args.text("as-uid"):
-            yield b"impersonate-uid", uid.encode()
+            yield "impersonate-uid", uid
 
     async def discovery(self) -> Discovery:
         """What the server serves; asked once."""
@@ -156,7 +148,7 @@ class Session:
         *,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> "httpx.Response":
+    ) -> "Response":
         """A request; its warnings go to standard error."""
         client = await self.client()
         started = time.monotonic()
@@ -169,7 +161,7 @@ class Session:
             raise unreachable(problem, client.config.server) from problem
         spent = round(1000 * (time.monotonic() - started))
         self.log(6, f"{method} {client.config.server}{path} {answer.status_code} in {spent} milliseconds")
-        for header in answer.headers.get_list("warning"):
+        for header in answer.header("warning"):
             for warning in _WARNING.findall(header):
                 self.warn("Warning: " + re.sub(r"\\(.)", r"\1", warning))
         return answer
@@ -177,10 +169,9 @@ class Session:
     @asynccontextmanager
     async def stream(
         self, path: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
-    ) -> AsyncIterator["httpx.Response"]:
+    ) -> AsyncIterator["Response"]:
         """A GET whose body is read as it comes, without a limit of time."""
         client = await self.client()
-        self._streamed = True
         try:
             async with client.stream(path, params=params, headers=headers) as answer:
                 yield answer

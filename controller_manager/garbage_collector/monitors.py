@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
-import httpx
-
 from controller_manager.discovery import Resource, discover
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
+from machinery.client.http1 import Response
 from machinery.client.informer import Informer
 from machinery.client.rest import Client
 from machinery.client.watch import Scope
@@ -38,7 +37,7 @@ class MetadataClient(Client):
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
+    ) -> Response:
         """As Client.request, for lists."""
         asked = {"accept": _AS.format("List"), **(headers or {})}
         return await super().request(method, path, params=params, body=body, headers=asked)
@@ -51,7 +50,7 @@ class MetadataClient(Client):
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         read_timeout: float | None = None,
-    ) -> AsyncIterator[httpx.Response]:
+    ) -> AsyncIterator[Response]:
         """As Client.stream, for watches."""
         asked = {"accept": _AS.format(""), **(headers or {})}
         async with super().stream(path, params=params, headers=asked, read_timeout=read_timeout) as response:

@@ -68,7 +68,7 @@ async def run(session: Session, args: Args) -> int | None:
     """Print what is asked for; problems with single objects come after the others were printed."""
     if args.text("raw"):
         answer = await session.response("GET", args.text("raw"))
-        session.write(answer.text)
+        session.write_bytes(answer.content)
         return None
     options = _options(args)
     if not args.words and not options.wanted.files:

@@ -96,7 +96,7 @@ async def _attached(session: Session, args: Args, target: Target) -> int:
         await connect(session, path, [("container", target.name)], Wiring(args.on("stdin"), args.on("tty")))
     else:
         log = await session.response("GET", kinds.PODS.path(target.namespace, target.name, "log"))
-        session.write(log.text)
+        session.write_bytes(log.content)
     return await _exit_code(session, args, target)
 
 

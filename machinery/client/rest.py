@@ -1,26 +1,20 @@
-"""One HTTP client per process, typed by kind. Watches are in `watch`, caches in `informer`.
-
-httpx with the transport of httpx-aiohttp: a third of the CPU of httpx's own, one connection pool, keep-alive.
-"""
+"""One client per process, typed by kind. Connections are in `http1`, watches in `watch`, caches in `informer`."""
 
 import logging
 import os
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import aiohttp
-import httpx
-from httpx_aiohttp import AiohttpTransport
-
 from machinery.api import codec, errors, meta
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
 from machinery.client.config import ClientConfig
+from machinery.client.http1 import Broken, Connections, Response
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +24,7 @@ STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 
 _LOOK_SECONDS: Final = 10.0  # between two looks at the certificate's file
-_TIMEOUT: Final = httpx.Timeout(65.0, connect=10.0)  # a little over the server's own 60 s
+_SECONDS: Final = 65.0  # for an answer; a little over the server's own 60
 
 
 class ConnectionProblem(OSError):
@@ -40,39 +34,31 @@ class ConnectionProblem(OSError):
 class Client:
     """Requests to one API server as one identity; an async context manager."""
 
-    def __init__(self, config: ClientConfig, user_agent: str = "skiff") -> None:
+    def __init__(
+        self, config: ClientConfig, user_agent: str = "skiff", headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
         self.config = config
-        self._user_agent = user_agent
-        self._http: httpx.AsyncClient | None = None
+        self._always = (("user-agent", user_agent), *headers)
+        self._connections: Connections | None = None
         self._tls: ssl.SSLContext | None = None
         self._looked = (0.0, 0.0)  # when, and what the certificate's time was
 
     async def __aenter__(self) -> "Client":
-        context = self._tls = self.config.ssl_context()
+        self._tls = self.config.ssl_context()
         self._looked = time.monotonic(), _modified(self.config.certificate_file)
-        connector = aiohttp.TCPConnector(limit=0, ssl=context if context else False, keepalive_timeout=60)
-        session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
-        self._http = httpx.AsyncClient(
-            base_url=self.config.server,
-            transport=AiohttpTransport(client=session),
-            timeout=_TIMEOUT,
-            headers={"user-agent": self._user_agent, "accept": "application/json"},
-            trust_env=False,
-        )
+        self._connections = Connections(self.config.server, self._tls, self.config.tls_server_name, self._always)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._http is not None:
-            await self._http.aclose()
+        if self._connections is not None:
+            await self._connections.close()
 
-    @property
-    def http(self) -> httpx.AsyncClient:
-        """The httpx client; raises RuntimeError outside the context."""
-        if self._http is None:
+    def _server(self) -> Connections:
+        if self._connections is None:
             raise RuntimeError("the client is used outside its context")
-        return self._http
+        return self._connections
 
     # --- one object ---------------------------------------------------------------------------------------------
 
@@ -158,14 +144,13 @@ class Client:
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
+    ) -> Response:
         """Any request; raises StatusError for an answer of 400 and above, ConnectionProblem when there is none."""
+        target = _with_query(path, params)
         try:
-            response = await self.http.request(
-                method, _with_query(path, params), content=body, headers=self._headers(headers)
-            )
-        except (httpx.TransportError, aiohttp.ClientError) as problem:
-            raise ConnectionProblem(f"{method} {self.config.server}{path}: {_why(problem)}") from problem
+            response = await self._server().request(method, target, self._headers(headers).items(), body, _SECONDS)
+        except Broken as problem:
+            raise ConnectionProblem(f"{method} {self.config.server}{path}: {problem}") from problem
         if response.status_code >= 400:
             raise status_error(response.status_code, response.content)
         return response
@@ -178,18 +163,16 @@ class Client:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         read_timeout: float | None = None,
-    ) -> AsyncIterator[httpx.Response]:
+    ) -> AsyncIterator[Response]:
         """GET with the body left to read; `read_timeout` seconds of silence end it with ConnectionProblem."""
-        timeout = httpx.Timeout(10.0, read=read_timeout, connect=10.0)
+        target = _with_query(path, params)
         try:
-            async with self.http.stream(
-                "GET", _with_query(path, params), headers=self._headers(headers), timeout=timeout
-            ) as response:
+            async with self._server().stream(target, self._headers(headers).items(), read_timeout) as response:
                 if response.status_code >= 400:
                     raise status_error(response.status_code, await response.aread())
                 yield response
-        except (httpx.TransportError, aiohttp.ClientError) as problem:
-            raise ConnectionProblem(f"GET {self.config.server}{path}: {_why(problem)}") from problem
+        except Broken as problem:
+            raise ConnectionProblem(f"GET {self.config.server}{path}: {problem}") from problem
 
     async def _json(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Json:
         content = codec.dumps(body) if body is not None else None
@@ -213,7 +196,7 @@ class Client:
 
     def _headers(self, extra: Mapping[str, str] | None) -> dict[str, str]:
         self._follow_certificate()
-        headers = dict(extra or ())
+        headers = {"accept": "application/json", **(extra or {})}
         token = self.config.bearer_token()
         if token:
             headers["authorization"] = f"Bearer {token}"
@@ -243,7 +226,3 @@ def status_error(code: int, body: bytes) -> errors.StatusError:
 def _with_query(path: str, params: Mapping[str, str] | None) -> str:
     given = {key: value for key, value in (params or {}).items() if value}
     return f"{path}?{urlencode(given)}" if given else path
-
-
-def _why(problem: Exception) -> str:
-    return str(problem) or type(problem).__name__
