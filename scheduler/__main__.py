@@ -1,6 +1,7 @@
 """`python -m scheduler`: flags, leader election, health, and the tasks of the process."""
 
 import asyncio
+import importlib
 import sys
 
 from starlette.requests import Request
@@ -17,7 +18,7 @@ from machinery.client.rest import Client
 from machinery.component import flags, logs, run
 from machinery.component.health import serve_health
 from machinery.component.tls import serving_files
-from scheduler import config, simulate
+from scheduler import config
 from scheduler.config import Flags, SchedulerConfiguration
 from scheduler.extender import Extenders
 from scheduler.framework import Handle
@@ -31,7 +32,8 @@ _DEBUG = "/debug/pods/{namespace}/{name}"
 def main() -> None:
     """Read the flags and run."""
     if sys.argv[1:2] == ["simulate"]:
-        simulate.main(sys.argv[2:])
+        # not loaded with the process: it prints tables, which takes libraries that a scheduler never needs
+        importlib.import_module("scheduler.simulate").main(sys.argv[2:])
         return
     options = flags.parse(Flags, sys.argv[1:], prog="kube-scheduler", no_effect=config.NO_EFFECT)
     logs.setup("scheduler", options.v)
