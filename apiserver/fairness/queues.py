@@ -8,33 +8,39 @@ full or the level has none. A flow has a hand of queues, chosen by its name, and
 fills its hand leaves most queues to others, whoever they are (upstream: KEP-1040, shuffle sharding).
 
 Seats alone are not fair here. All requests run on one thread: with two hundred of one client under way, the request of
-another one is worked on only after a step of each of them. So at each turn of the event loop only a few requests begin,
-whatever seats are free; the others wait in the same queues. A request that arrives then has at most the few in front
-of it that began in the turns before, and those that wait for etcd or a webhook cost it nothing. When little is going
-on every request begins at once, for no price but a counter. Where all requests of the last second were one client's
-there is nobody to be fair to, and many begin together: they share their messages to etcd, which costs less.
+another one is worked on only after a step of each of them. So where several clients are there, whatever seats are free,
+one request begins in a turn of the event loop, and each client has only its share under way; the others wait in the
+same queues. The share is small while the thread is busy: every request more makes all turns longer. It grows while the
+thread waits, for etcd or a webhook: then requests under way cost nobody anything. When little is going on every request
+begins at once, for no price but a counter. Where all requests of the last second were one client's there is nobody to
+be fair to, and many begin together: they share their messages to etcd, which costs less.
 
 Who begins is decided twice by virtual time (start-time fair queueing): between levels in proportion to their seats,
-between the queues of a level equally. A queue that was empty joins at the present time: it can neither save up turns
-nor is it behind.
+between the queues of a level equally; of queues at the same time, the shorter one comes first, so that who asks once
+passes who fills a hand of queues. A queue that was empty joins at the present time: it can neither save up turns nor is
+it behind.
 
 Exempt levels wait for nothing.
 
 Refused: upstream's periodic adjustment of borrowed seats (what is free now is known now); estimating the work of a
-request beforehand; a fixed small number of requests under way, which would waste the time that etcd takes; a slower
-pace, for requests that begin together share their messages to etcd: one by one they cost a third more.
+request beforehand; a fixed number of requests under way, which would waste the time that a slow etcd takes.
 """
 
 import asyncio
+import time
 import zlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
-PACE: Final = 2  # requests that begin in one turn of the loop where several clients are there
+PACE: Final = 1  # requests that begin in one turn of the loop where several clients are there
 PACE_ALONE: Final = 32  # the same of one client
 _COMPANY_SECONDS: Final = 1.0  # for how long a client that asked counts as one that is there
+_SHARES: Final = range(2, 65)  # of requests that one of several clients has under way
+_WINDOW_SECONDS: Final = 0.05  # over which the thread's work is looked at
+_BUSY: Final = (0.5, 0.7)  # of that time: below, shares grow; above, they shrink
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ class _Waiting:
     """One request that waits for its turn."""
 
     turn: asyncio.Future[None]
+    client: str
     queue: "_Queue"
 
 
@@ -94,7 +101,7 @@ class Level:
             self._queues = [_Queue() for _ in range(limits.queues)]
         self.limits = limits
 
-    def enqueue(self, flow: str, turn: asyncio.Future[None]) -> _Waiting:
+    def enqueue(self, flow: str, client: str, turn: asyncio.Future[None]) -> _Waiting:
         """Wait in the shortest queue of a flow's hand; raises Refused."""
         if not self._queues:
             raise self.refuse("concurrency-limit")
@@ -104,14 +111,17 @@ class Level:
         if not queue.requests:
             queue.virtual = max(queue.virtual, self._now)
             self._active[id(queue)] = queue
-        waiting = _Waiting(turn, queue)
+        waiting = _Waiting(turn, client, queue)
         queue.requests.append(waiting)
         self.waiting += 1
         return waiting
 
-    def next(self) -> _Waiting:
-        """The request whose turn it is; there must be one."""
-        queue = min(self._active.values(), key=lambda one: one.virtual)
+    def next(self, may_begin: Callable[[str], bool]) -> _Waiting | None:
+        """The request whose turn it is, of those whose clients may begin another."""
+        able = (queue for queue in self._active.values() if may_begin(queue.requests[0].client))
+        queue = min(able, key=lambda one: (one.virtual, len(one.requests)), default=None)
+        if queue is None:
+            return None
         self._now = queue.virtual
         queue.virtual += 1.0
         waiting = queue.requests.popleft()
@@ -147,14 +157,49 @@ def _hash(flow: str) -> int:
     return zlib.crc32(raw) << 32 | zlib.crc32(raw, 0x9E3779B9)
 
 
-class Dispatcher:
-    """All levels, and whose turn it is."""
+def thread_seconds() -> float:
+    """For how long this thread has worked or waited for a CPU, in seconds; where Linux does not tell, has worked."""
+    try:
+        worked, waited = Path("/proc/thread-self/schedstat").read_bytes().split()[:2]
+    except (OSError, ValueError):
+        return time.thread_time()
+    return (int(worked) + int(waited)) / 1e9
 
-    def __init__(self) -> None:
+
+class _Share:
+    """How many requests each of several clients may have under way."""
+
+    def __init__(self, worked: Callable[[], float]) -> None:
+        self.size = _SHARES[0]
+        self._worked = worked
+        self._from = 0.0
+        self._used = 0.0
+
+    def look(self, now: float) -> None:
+        """Follow how busy the thread is."""
+        seconds = now - self._from
+        if seconds < _WINDOW_SECONDS:
+            return
+        used = self._worked()
+        busy = (used - self._used) / seconds
+        if seconds > 4 * _WINDOW_SECONDS or busy > _BUSY[1]:  # nobody looked, for nobody waited: begin small
+            self.size = max(self.size // 2, _SHARES[0])
+        elif busy < _BUSY[0]:
+            self.size = min(self.size + 1, _SHARES[-1])
+        self._from, self._used = now, used
+
+
+class Dispatcher:
+    """All levels, and whose turn it is. `worked`: seconds that the thread had work so far."""
+
+    def __init__(self, worked: Callable[[], float] = thread_seconds) -> None:
         self.levels: dict[str, Level] = {}
         self._begun = 0  # in this turn of the loop
         self._ticking = False
+        self._looking: asyncio.TimerHandle | None = None
         self._pace = PACE_ALONE
+        self._share = _Share(worked)
+        self._under_way: dict[str, int] = {}  # by client, in levels that have queues
         self._last_client = ""
         self._alone_from = 0.0  # when there will have been one client only
 
@@ -176,9 +221,12 @@ class Dispatcher:
         if limits.queues:
             if client != self._last_client:
                 self._meet(client)
-            if level.waiting or self._begun >= self._pace or not self._has_seat(level):
+            if self._begun >= self._pace or not self._may_begin(client) or not self._has_seat(level):
+                return False
+            if level.waiting and self._pace == PACE_ALONE:
                 return False
             self._begun += 1
+            self._under_way[client] = self._under_way.get(client, 0) + 1
             if not self._ticking:
                 self._tick_soon()
         elif not limits.exempt and not self._has_seat(level):
@@ -194,11 +242,11 @@ class Dispatcher:
             self._alone_from = asyncio.get_running_loop().time() + _COMPANY_SECONDS
         self._last_client = client
 
-    async def enter(self, level: Level, flow: str, seconds: float) -> None:
+    async def enter(self, level: Level, flow: str, client: str, seconds: float) -> None:
         """Wait for a turn at most so long; raises Refused. To be ended with `leave`."""
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
-        waiting = level.enqueue(flow, turn)
+        waiting = level.enqueue(flow, client, turn)
         if level.waiting == 1:
             level.virtual = max(level.virtual, self._least_virtual(level))
         if not self._ticking:
@@ -213,16 +261,23 @@ class Dispatcher:
             if turn.cancelled():
                 level.forget(waiting)
             else:
-                self.leave(level)  # its turn came just when the client went
+                self.leave(level, client)  # its turn came just when the client went
             raise
         finally:
             timer.cancel()
 
-    def leave(self, level: Level) -> None:
-        """A request has ended: its seat is free."""
+    def leave(self, level: Level, client: str) -> None:
+        """A client's request has ended: its seat is free."""
         level.executing -= 1
+        if level.limits.queues:
+            left = self._under_way.pop(client, 0) - 1
+            if left > 0:
+                self._under_way[client] = left
         if not self._ticking and any(one.waiting for one in self.levels.values()):
             self._tick_soon()
+
+    def _may_begin(self, client: str) -> bool:
+        return self._pace == PACE_ALONE or self._under_way.get(client, 0) < self._share.size
 
     def _has_seat(self, level: Level) -> bool:
         limits = level.limits
@@ -243,23 +298,41 @@ class Dispatcher:
     def _tick(self) -> None:
         """A new turn of the loop: the next requests begin."""
         self._begun, self._ticking = 0, False
-        if self._pace == PACE and asyncio.get_running_loop().time() >= self._alone_from:
-            self._pace = PACE_ALONE
-        while self._begun < self._pace and (level := self._next_level()) is not None:
-            waiting = level.next()
+        if self._pace == PACE:
+            self._look(asyncio.get_running_loop())
+        while self._begun < self._pace and (found := self._next()) is not None:
+            level, waiting = found
             if waiting.turn.done():
                 continue  # it has given up
             level.virtual += 1.0 / level.limits.seats
             level.executing += 1
             level.dispatched += 1
             self._begun += 1
+            self._under_way[waiting.client] = self._under_way.get(waiting.client, 0) + 1
             waiting.turn.set_result(None)
         if self._begun:
             self._tick_soon()
 
-    def _next_level(self) -> Level | None:
-        able = (level for level in self.levels.values() if level.waiting and self._has_seat(level))
-        return min(able, key=lambda level: level.virtual, default=None)
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Are there still several clients, and how much may each of them have under way?"""
+        now = loop.time()
+        if now >= self._alone_from:
+            self._pace = PACE_ALONE
+        self._share.look(now)
+        if self._looking is None:  # those under way may end late: shares grow meanwhile
+            self._looking = loop.call_later(_WINDOW_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looking = None
+        if not self._ticking and any(one.waiting for one in self.levels.values()):
+            self._tick_soon()
+
+    def _next(self) -> tuple[Level, _Waiting] | None:
+        able = [level for level in self.levels.values() if level.waiting and self._has_seat(level)]
+        for level in sorted(able, key=lambda one: one.virtual):
+            if (waiting := level.next(self._may_begin)) is not None:
+                return level, waiting
+        return None
 
 
 def _lent_by(level: Level) -> int:

@@ -51,11 +51,12 @@ class FairnessFilter:
         try:
             await self._app(scope, receive, send)
         finally:
-            self.dispatcher.leave(level)
+            self.dispatcher.leave(level, trip.user.name)
 
     async def _enter(self, trip: Exchange, schema: Schema, level: Level) -> None:
         try:
-            await self.dispatcher.enter(level, flow_of(schema, trip.user, trip.info), _LONGEST_WAIT)
+            flow = flow_of(schema, trip.user, trip.info)
+            await self.dispatcher.enter(level, flow, trip.user.name, _LONGEST_WAIT)
         except Refused as problem:
             message = "Too many requests, please try again later."
             raise errors.TooManyRequests(message, {"retryAfterSeconds": 1}) from problem

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
-from apiserver.fairness.queues import PACE, PACE_ALONE, Dispatcher, Level, Limits, Refused
+from apiserver.fairness.queues import PACE, PACE_ALONE, Dispatcher, Level, Limits, Refused, thread_seconds
 
 WIDE = Limits("wide", seats=100, queues=64, hand=6, length=50)
 NARROW = Limits("narrow", seats=1, queues=8, hand=2, length=3)
 
 
-def _dispatcher(*limits: Limits) -> Dispatcher:
-    made = Dispatcher()
+def _dispatcher(*limits: Limits, worked: Callable[[], float] = thread_seconds) -> Dispatcher:
+    made = Dispatcher(worked)
     made.configure(limits)
     return made
 
@@ -40,19 +41,19 @@ class Crowd:
     async def _run(self, level: Level, flow: str, seconds: float) -> None:
         try:
             if not self.dispatcher.enter_at_once(level, flow):
-                await self.dispatcher.enter(level, flow, seconds)
+                await self.dispatcher.enter(level, flow, flow, seconds)
         except Refused as problem:
             self.refused.append(str(problem))
             return
         self.begun.append(flow)
-        self.dispatcher.leave(level)
+        self.dispatcher.leave(level, flow)
 
 
 async def test_an_idle_server_keeps_nobody_waiting() -> None:
     dispatcher = _dispatcher(WIDE)
     level = dispatcher.levels["wide"]
     assert dispatcher.enter_at_once(level, "a")
-    dispatcher.leave(level)
+    dispatcher.leave(level, "a")
     await _spin(2)
     assert dispatcher.enter_at_once(level, "a")
 
@@ -89,6 +90,35 @@ async def test_a_quiet_client_comes_before_what_a_noisy_one_has_waiting() -> Non
     assert Counter(crowd.begun) == {"noisy": 250, "quiet": 2}
 
 
+async def _company(dispatcher: Dispatcher) -> Level:
+    """Two clients; one of them has its share under way and more that waits."""
+    level = dispatcher.levels["wide"]
+    for client in ("quiet", "noisy", "noisy"):
+        assert dispatcher.enter_at_once(level, client)
+        await _spin(2)
+    assert not dispatcher.enter_at_once(level, "noisy")
+    return level
+
+
+async def test_beside_others_a_client_has_a_share_under_way_while_the_thread_is_busy() -> None:
+    dispatcher = _dispatcher(WIDE, worked=asyncio.get_running_loop().time)
+    level, crowd = await _company(dispatcher), Crowd(dispatcher)
+    crowd.come(level, "noisy")
+    await asyncio.sleep(0.1)
+    assert (crowd.begun, level.waiting) == ([], 1)
+    await crowd.come(level, "quiet")  # passes: it has not its share
+    dispatcher.leave(level, "noisy")
+    await crowd.tasks[0]
+    assert crowd.begun == ["quiet", "noisy"]
+
+
+async def test_shares_grow_while_the_thread_waits() -> None:
+    dispatcher = _dispatcher(WIDE, worked=lambda: 0.0)
+    level, crowd = await _company(dispatcher), Crowd(dispatcher)
+    await asyncio.wait_for(asyncio.gather(*(crowd.come(level, "noisy") for _ in range(3))), 10)
+    assert level.executing == 3
+
+
 async def test_seats_bound_what_is_under_way() -> None:
     dispatcher = _dispatcher(NARROW)
     level = dispatcher.levels["narrow"]
@@ -97,7 +127,7 @@ async def test_seats_bound_what_is_under_way() -> None:
     crowd.come(level, "a")
     await _spin(5)
     assert (crowd.begun, level.waiting, level.executing) == ([], 1, 1)
-    dispatcher.leave(level)
+    dispatcher.leave(level, "a")
     await asyncio.gather(*crowd.tasks)
     assert (crowd.begun, level.waiting, level.executing) == (["a"], 0, 0)
 
@@ -111,7 +141,7 @@ async def test_a_full_queue_refuses() -> None:
         crowd.come(level, "a")
     await _spin(3)
     assert crowd.refused == ["queue-full"] * 2 and level.refused == {"queue-full": 2}
-    dispatcher.leave(level)
+    dispatcher.leave(level, "a")
     await asyncio.gather(*crowd.tasks)
 
 
@@ -120,7 +150,7 @@ async def test_a_level_without_queues_refuses_what_finds_no_seat() -> None:
     level = dispatcher.levels["reject"]
     assert [dispatcher.enter_at_once(level, "a") for _ in range(3)] == [True, True, False]
     with pytest.raises(Refused, match="concurrency-limit"):
-        await dispatcher.enter(level, "a", 1.0)
+        await dispatcher.enter(level, "a", "a", 1.0)
 
 
 async def test_who_waits_too_long_is_refused() -> None:
@@ -142,7 +172,7 @@ async def test_a_client_that_goes_leaves_no_trace() -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert (level.waiting, level.executing) == (0, 1)
-    dispatcher.leave(level)
+    dispatcher.leave(level, "a")
     await _spin(2)
     assert level.executing == 0
 
@@ -153,7 +183,7 @@ async def test_a_client_that_goes_as_its_turn_comes_gives_its_seat_back() -> Non
     assert dispatcher.enter_at_once(level, "a")
     task = Crowd(dispatcher).come(level, "a")
     await _spin(2)
-    dispatcher.leave(level)
+    dispatcher.leave(level, "a")
     while level.waiting:
         await _spin()
     task.cancel()
@@ -172,7 +202,7 @@ async def test_idle_levels_lend_what_they_may() -> None:
         await _spin(2)
     assert entered == 3
     dispatcher.configure([Limits("poor", seats=1, queues=8, borrowing=1), rich])
-    dispatcher.leave(level)
+    dispatcher.leave(level, "a")
     await _spin(2)
     assert not dispatcher.enter_at_once(level, "a")
 
@@ -204,7 +234,7 @@ async def test_a_level_that_is_gone_ends_what_it_has() -> None:
     crowd.come(level, "a")
     await _spin(3)
     dispatcher.configure([WIDE])
-    dispatcher.leave(level)
+    dispatcher.leave(level, "a")
     await asyncio.gather(*crowd.tasks)
     assert crowd.begun == ["a"]
     dispatcher.configure([WIDE])
