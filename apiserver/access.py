@@ -97,6 +97,7 @@ def _authorizer(mode: str, access: Access) -> Authorizer:
             (kinds.RESOURCE_SLICES, graph.apply_slice),
             (kinds.PERSISTENT_VOLUMES, graph.apply_volume),
             (kinds.VOLUME_ATTACHMENTS, graph.apply_attachment),
+            (kinds.POD_CERTIFICATE_REQUESTS, graph.apply_certificate_request),
         ]
         return NodeAuthorizer(graph)
     if mode == "RBAC":

@@ -91,6 +91,16 @@ class Inventory:
         self._local: dict[str, dict[PoolKey, Pool]] = {}
         self._shared: dict[PoolKey, Pool] = {}
         self._kinds: dict[bytes, int] = {}
+        self._rules: dict[str, Json] = {}
+
+    def on_rule(self, old: Json | None, new: Json | None) -> None:
+        """A DeviceTaintRule came, changed or went: those of its devices that are there get its taint, or lose it."""
+        if old is not None:
+            self._rules.pop(meta.name_of(old), None)
+        if new is not None:
+            self._rules[meta.name_of(new)] = new["spec"]
+        for key in tuple(self._slices):
+            self._rebuild(key)
 
     def on_slice(self, old: Json | None, new: Json | None) -> None:
         """A slice came, changed or went."""
@@ -137,9 +147,14 @@ class Inventory:
 
     def _devices(self, key: PoolKey, spec: Json) -> Iterable[Device]:
         for obj in spec.get("devices") or ():
+            obj = self._tainted(DeviceId(*key, obj["name"]), obj)
             place = _place(obj if spec.get("perDeviceNodeSelection") else spec)
             kind = self._kind([key[0], obj.get("attributes"), obj.get("capacity")])
             yield Device(DeviceId(*key, obj["name"]), obj, place, kind)
+
+    def _tainted(self, device: DeviceId, obj: Json) -> Json:
+        more = [rule["taint"] for rule in self._rules.values() if _selects(rule, device)]
+        return {**obj, "taints": [*(obj.get("taints") or ()), *more]} if more else obj
 
     def _kind(self, content: object) -> int:
         return self._kinds.setdefault(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), len(self._kinds))
@@ -205,6 +220,14 @@ def devices_of(claim: Json) -> Iterable[DeviceId]:
 def _pool_of(obj: Json) -> PoolKey:
     spec = obj.get("spec") or {}
     return spec.get("driver") or "", (spec.get("pool") or {}).get("name") or ""
+
+
+def _selects(rule: Json, device: DeviceId) -> bool:
+    """Whether a rule is about a device: one without a selector is about none, an empty selector about all."""
+    selector = rule.get("deviceSelector")
+    if selector is None:
+        return False
+    return all(selector.get(name) in (None, value) for name, value in device._asdict().items())
 
 
 def _generation(obj: Json) -> int:

@@ -98,6 +98,7 @@ class Resource(Enum):
     VOLUME_ATTACHMENT = "VolumeAttachment"
     RESOURCE_CLAIM = "ResourceClaim"
     RESOURCE_SLICE = "ResourceSlice"
+    DEVICE_TAINT_RULE = "DeviceTaintRule"
     DEVICE_CLASS = "DeviceClass"
 
 

@@ -39,6 +39,8 @@ ELSEWHERE: Final = (
     kinds.API_SERVICES,
     kinds.STORAGE_VERSION_MIGRATIONS,
     kinds.CLUSTER_TRUST_BUNDLES,
+    kinds.POD_CERTIFICATE_REQUESTS,
+    kinds.DEVICE_TAINT_RULES,
 )
 
 _GROUP: Final = re.compile(r'^const GroupName = "(.*)"', re.M)

@@ -165,10 +165,33 @@ async def _slice(attributes: Attributes, node: str, reader: Reader) -> str:
     return f"can only {attributes.operation.value.lower()} ResourceSlice with the same NodeName as the requesting node"
 
 
+async def _pod_certificate(attributes: Attributes, node: str, reader: Reader) -> str:
+    """A kubelet asks for the pods on its node, by their names and uids."""
+    if attributes.operation is not Operation.CREATE:
+        return ""
+    spec, namespace = (attributes.obj or {}).get("spec") or {}, attributes.namespace
+    if spec.get("nodeName") != node:
+        other = spec.get("nodeName") or ""
+        return f'PodCertificateRequest.Spec.NodeName="{other}", which is not the requesting node "{node}"'
+    pod = await reader.get(kinds.PODS, namespace, spec.get("podName") or "")
+    if pod is None or meta.uid_of(pod) != spec.get("podUID") or pods.is_static(pod):
+        return f'PodCertificateRequest for pod "{namespace}/{spec.get("podName") or ""}" that is not there as named'
+    if pods.node_of(pod) != node:
+        return f'PodCertificateRequest for pod "{namespace}/{meta.name_of(pod)}" that is not running on node "{node}"'
+    for who, kind, where in (("node", kinds.NODES, ""), ("serviceAccount", kinds.SERVICE_ACCOUNTS, namespace)):
+        name = pod["spec"].get(f"{who}Name") or ""
+        found = await reader.get(kind, where, name)
+        named = spec.get(f"{who}Name"), spec.get(f"{who}UID")
+        if found is None or named != (name, meta.uid_of(found)):
+            return f'PodCertificateRequest whose {who} is not that of pod "{namespace}/{meta.name_of(pod)}"'
+    return ""
+
+
 _CHECKS: Final[Mapping[str, Callable[[Attributes, str, Reader], Awaitable[str]]]] = {
     kinds.PODS.resource: _pod,
     kinds.NODES.resource: _node,
     kinds.LEASES.resource: _lease,
     kinds.CSI_NODES.resource: _csi_node,
     kinds.RESOURCE_SLICES.resource: _slice,
+    kinds.POD_CERTIFICATE_REQUESTS.resource: _pod_certificate,
 }

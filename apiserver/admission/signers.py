@@ -19,6 +19,7 @@ from apiserver.authz.attributes import Authorizer
 from apiserver.authz.authorizer import MASTERS
 from machinery.api import kinds
 from machinery.api.codec import Json
+from machinery.api.kinds import Kind
 
 _CLIENT_SIGNER: Final = "kubernetes.io/kube-apiserver-client"
 
@@ -76,10 +77,13 @@ class CertificateSigning(_SignerPlugin):
 
     async def validate(self, attributes: Attributes, reader: Reader) -> None:
         """Raises Forbidden."""
-        if not _is_update_of(attributes, "status"):
-            return
         new, old = ((obj or {}).get("status") or {} for obj in (attributes.obj, attributes.old))
-        same = new.get("certificate") == old.get("certificate") and _has_failed(new) == _has_failed(old)
+        if _is_update_of(attributes, "status"):
+            same = new.get("certificate") == old.get("certificate") and _has_failed(new) == _has_failed(old)
+        elif _is_update_of(attributes, "status", kinds.POD_CERTIFICATE_REQUESTS):
+            same = new.get("certificateChain") == old.get("certificateChain")
+        else:
+            return
         signer = _signer_of(attributes.old)
         if not same and not self.may(attributes, signer):
             raise attributes.forbidden(f'user not permitted to sign requests with signerName "{signer}"')
@@ -114,11 +118,9 @@ class ClusterTrustBundleAttest(_SignerPlugin):
                 raise attributes.forbidden(f'user not permitted to attest for signerName "{signer}"')
 
 
-def _is_update_of(attributes: Attributes, subresource: str) -> bool:
+def _is_update_of(attributes: Attributes, subresource: str, kind: Kind = kinds.CERTIFICATE_SIGNING_REQUESTS) -> bool:
     return (
-        attributes.kind == kinds.CERTIFICATE_SIGNING_REQUESTS
-        and attributes.operation is Operation.UPDATE
-        and attributes.subresource == subresource
+        attributes.kind == kind and attributes.operation is Operation.UPDATE and attributes.subresource == subresource
     )
 
 

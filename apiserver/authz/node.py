@@ -27,6 +27,9 @@ LEASE_NAMESPACE: Final = "kube-node-lease"
 Reference = tuple[str, str, str]
 _LEASE_VERBS: Final = frozenset(("get", "create", "update", "patch", "delete"))
 _SLICES: Final = "resourceslices"
+_CERTIFICATES: Final = "podcertificaterequests"
+#: kinds whose objects say themselves which node they are of
+_OWN: Final = frozenset((_SLICES, _CERTIFICATES, "volumeattachments"))
 _SLICE_VERBS: Final = "get, watch, list, create, update, patch, delete, deletecollection"
 
 
@@ -36,8 +39,7 @@ class NodeGraph:
     def __init__(self) -> None:
         self._pods: dict[ObjectKey, tuple[int, str, frozenset[Reference]]] = {}
         self._nodes: dict[Reference, Counter[str]] = {}
-        self._slices: dict[str, str] = {}
-        self._attachments: dict[str, str] = {}
+        self._own: dict[Reference, str] = {}
         self._volumes: dict[str, tuple[Reference, frozenset[Reference]]] = {}  # whose claim it is, what it needs
 
     def apply(self, key: ObjectKey, entry: Entry | None) -> None:
@@ -59,18 +61,23 @@ class NodeGraph:
 
     def apply_slice(self, key: ObjectKey, entry: Entry | None) -> None:
         """Take in one change of a ResourceSlice: one of a node is that node's, whatever its pods are."""
+        self._give((_SLICES, "", key.name), entry.fields.get("spec.nodeName", "") if entry is not None else "")
+
+    def apply_certificate_request(self, key: ObjectKey, entry: Entry | None) -> None:
+        """Take in one change of a PodCertificateRequest: it is the node's whose pod it is for."""
         node = entry.fields.get("spec.nodeName", "") if entry is not None else ""
-        if node:
-            self._slices[key.name] = node
-        else:
-            self._slices.pop(key.name, None)
+        self._give((_CERTIFICATES, key.namespace, key.name), node)
 
     def apply_attachment(self, key: ObjectKey, entry: Entry | None) -> None:
         """Take in one change of a VolumeAttachment: it is its node's."""
-        if entry is None:
-            self._attachments.pop(key.name, None)
+        node = ((entry.decode().get("spec") or {}).get("nodeName") or "") if entry is not None else ""
+        self._give(("volumeattachments", "", key.name), node)
+
+    def _give(self, reference: Reference, node: str) -> None:
+        if node:
+            self._own[reference] = node
         else:
-            self._attachments[key.name] = (entry.decode().get("spec") or {}).get("nodeName") or ""
+            self._own.pop(reference, None)
 
     def apply_volume(self, key: ObjectKey, entry: Entry | None) -> None:
         """Take in one change of a PersistentVolume: who may read its claim may read it, and its secrets."""
@@ -86,8 +93,8 @@ class NodeGraph:
     def related(self, node: str, reference: Reference) -> bool:
         """Whether a pod on the node refers to the object, by its claim's volume too, or the object is the node's."""
         resource, _, name = reference
-        if resource in (_SLICES, "volumeattachments"):
-            return (self._slices if resource == _SLICES else self._attachments).get(name) == node
+        if resource in _OWN:
+            return self._own.get(reference) == node
         if resource == "persistentvolumes":
             volume = self._volumes.get(name)
             return volume is not None and self._refers(node, volume[0])
@@ -196,6 +203,7 @@ class NodeAuthorizer:
             ("coordination.k8s.io", "leases"): self._lease,
             ("storage.k8s.io", "csinodes"): self._csi_node,
             ("resource.k8s.io", _SLICES): self._slice,
+            ("certificates.k8s.io", _CERTIFICATES): self._certificate_request,
             ("", "nodes"): self._node,
             ("", "pods"): self._pod,
         }
@@ -274,6 +282,19 @@ class NodeAuthorizer:
         if attributes.field_values.get("spec.nodeName") == node:
             return ALLOW
         return Decision(False, "can only list/watch/deletecollection resourceslices with nodeName field selector")
+
+    def _certificate_request(self, node: str, attributes: Attributes) -> Decision:
+        if attributes.subresource:
+            return Decision(False, "cannot authorize PodCertificateRequest subresources")
+        if attributes.verb == "create":
+            return ALLOW  # for whom, NodeRestriction sees
+        if attributes.verb == "get":
+            return self._related(node, attributes)
+        if attributes.verb not in ("watch", "list"):
+            return Decision(False, "can only create, get, list, watch PodCertificateRequests")
+        if attributes.field_values.get("spec.nodeName") == node:
+            return ALLOW
+        return Decision(False, "can only list/watch podcertificaterequests with nodeName field selector")
 
     def _node(self, node: str, attributes: Attributes) -> Decision:
         if attributes.subresource == "status":

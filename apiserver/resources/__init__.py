@@ -27,6 +27,7 @@ from apiserver.resources.batch.cronjobs import CRON_JOBS
 from apiserver.resources.batch.jobs import JOBS
 from apiserver.resources.certificates.certificatesigningrequests import CERTIFICATE_SIGNING_REQUESTS
 from apiserver.resources.certificates.clustertrustbundles import CLUSTER_TRUST_BUNDLES
+from apiserver.resources.certificates.podcertificaterequests import POD_CERTIFICATE_REQUESTS
 from apiserver.resources.coordination.leases import LEASES
 from apiserver.resources.core.configmaps import CONFIG_MAPS
 from apiserver.resources.core.endpoints import ENDPOINTS
@@ -58,6 +59,7 @@ from apiserver.resources.rbac.clusterroles import CLUSTER_ROLES
 from apiserver.resources.rbac.rolebindings import ROLE_BINDINGS
 from apiserver.resources.rbac.roles import ROLES
 from apiserver.resources.resource.deviceclasses import DEVICE_CLASSES
+from apiserver.resources.resource.devicetaintrules import DEVICE_TAINT_RULES
 from apiserver.resources.resource.resourceclaims import RESOURCE_CLAIMS
 from apiserver.resources.resource.resourceclaimtemplates import RESOURCE_CLAIM_TEMPLATES
 from apiserver.resources.resource.resourceslices import RESOURCE_SLICES
@@ -115,6 +117,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     PRIORITY_CLASSES,
     RUNTIME_CLASSES,
     CERTIFICATE_SIGNING_REQUESTS,
+    POD_CERTIFICATE_REQUESTS,
     CLUSTER_TRUST_BUNDLES,
     VALIDATING_WEBHOOKS,
     MUTATING_WEBHOOKS,
@@ -128,6 +131,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     RESOURCE_CLAIMS,
     RESOURCE_CLAIM_TEMPLATES,
     RESOURCE_SLICES,
+    DEVICE_TAINT_RULES,
     CUSTOM_RESOURCE_DEFINITIONS,
     API_SERVICES,
     STORAGE_VERSION_MIGRATIONS,

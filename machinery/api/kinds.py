@@ -109,6 +109,7 @@ RUNTIME_CLASSES: Final = Kind("node.k8s.io", "v1", "RuntimeClass", "runtimeclass
 CERTIFICATE_SIGNING_REQUESTS: Final = Kind(
     "certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", namespaced=False
 )
+POD_CERTIFICATE_REQUESTS: Final = Kind("certificates.k8s.io", "v1", "PodCertificateRequest", "podcertificaterequests")
 CLUSTER_TRUST_BUNDLES: Final = Kind(
     "certificates.k8s.io", "v1", "ClusterTrustBundle", "clustertrustbundles", namespaced=False
 )
@@ -154,6 +155,7 @@ RESOURCE_CLAIMS: Final = Kind("resource.k8s.io", "v1", "ResourceClaim", "resourc
 RESOURCE_CLAIM_TEMPLATES: Final = Kind("resource.k8s.io", "v1", "ResourceClaimTemplate", "resourceclaimtemplates")
 RESOURCE_SLICES: Final = Kind("resource.k8s.io", "v1", "ResourceSlice", "resourceslices", namespaced=False)
 DEVICE_CLASSES: Final = Kind("resource.k8s.io", "v1", "DeviceClass", "deviceclasses", namespaced=False)
+DEVICE_TAINT_RULES: Final = Kind("resource.k8s.io", "v1", "DeviceTaintRule", "devicetaintrules", namespaced=False)
 STORAGE_VERSION_MIGRATIONS: Final = Kind(
     "storagemigration.k8s.io", "v1", "StorageVersionMigration", "storageversionmigrations", namespaced=False
 )

@@ -68,6 +68,7 @@ class DynamicResources:
     events: ClassVar[tuple[Resource, ...]] = (
         Resource.RESOURCE_CLAIM,
         Resource.RESOURCE_SLICE,
+        Resource.DEVICE_TAINT_RULE,
         Resource.DEVICE_CLASS,
     )
 
@@ -79,6 +80,7 @@ class DynamicResources:
         self._claims = handle.informers.watch(kinds.RESOURCE_CLAIMS, on_change=self._allocations.on_claim)
         self._classes = handle.informers.watch(kinds.DEVICE_CLASSES)
         handle.informers.watch(kinds.RESOURCE_SLICES, on_change=self._inventory.on_slice)
+        handle.informers.watch(kinds.DEVICE_TAINT_RULES, on_change=self._inventory.on_rule)
 
     # -- which claims -------------------------------------------------------------------------------------------------
 
@@ -274,6 +276,8 @@ class DynamicResources:
                 return self._claim_helps(pod, event)
             case Resource.PENDING_POD, Action.UPDATE:
                 return self.pre_enqueue(pod) is OK
+            case Resource.DEVICE_TAINT_RULE, _:
+                return True
             case Resource.DEVICE_CLASS | Resource.RESOURCE_SLICE | Resource.NODE, Action.ADD | Action.UPDATE:
                 return True
             case _:

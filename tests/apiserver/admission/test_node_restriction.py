@@ -141,6 +141,51 @@ async def test_what_a_kubelet_may_write(attributes: Attributes, why: str) -> Non
     assert caught.value.message.partition(" is forbidden: ")[2] == why
 
 
+class OnePod(NoObjects):
+    """A Reader that finds the pod `p` on n1 with its account."""
+
+    def __init__(self, pod: Json) -> None:
+        self._uids = {kinds.NODES: "3", kinds.SERVICE_ACCOUNTS: "2"}
+        self._pod = pod
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
+        return self._pod if kind == kinds.PODS else {"metadata": {"name": name, "uid": self._uids[kind]}}
+
+
+REQUEST = {
+    "nodeName": "n1",
+    "nodeUID": "3",
+    "podName": "p",
+    "podUID": "1",
+    "serviceAccountName": "web",
+    "serviceAccountUID": "2",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "pod", "why"),
+    [
+        pytest.param({}, {}, "", id="its-pod"),
+        pytest.param({"nodeName": "n2"}, {}, "which is not the requesting node", id="for-another-node"),
+        pytest.param({}, {"nodeName": "n2"}, "that is not running on node", id="pod-of-another-node"),
+        pytest.param({"podUID": "9"}, {}, "that is not there as named", id="another-pod-of-that-name"),
+        pytest.param({"serviceAccountName": "admin"}, {}, "whose serviceAccount is not that", id="another-account"),
+        pytest.param({"serviceAccountUID": "9"}, {}, "whose serviceAccount is not that", id="another-accounts-uid"),
+        pytest.param({"nodeUID": "9"}, {}, "whose node is not that", id="another-nodes-uid"),
+    ],
+)
+async def test_for_whom_a_kubelet_may_ask_for_certificates(changes: Json, pod: Json, why: str) -> None:
+    asked = {"metadata": {"name": "r"}, "spec": {**REQUEST, **changes}}
+    there = _pod(metadata={"uid": "1"}, serviceAccountName="web")
+    there["spec"] |= pod
+    check = NodeRestriction().mutate(_ask(kinds.POD_CERTIFICATE_REQUESTS, C, asked), OnePod(there))
+    if not why:
+        await check
+        return
+    with pytest.raises(errors.Forbidden, match=why):
+        await check
+
+
 @pytest.mark.parametrize(
     ("user", "node"),
     [(KUBELET, "n1"), (User("system:node:n1"), ""), (User("system:kube-scheduler", groups=("system:nodes",)), "")],

@@ -80,6 +80,13 @@ SIGNED: Json = {"certificate": "abc"}
             id="fail",
         ),
         pytest.param(
+            CertificateSigning,
+            _attributes("status", _csr({"certificateChain": "abc"}), _csr(), kinds.POD_CERTIFICATE_REQUESTS),
+            "sign",
+            f'user not permitted to sign requests with signerName "{SIGNER}"',
+            id="sign-a-pods",
+        ),
+        pytest.param(
             ClusterTrustBundleAttest,
             _attributes("", _csr(), kind=kinds.CLUSTER_TRUST_BUNDLES),
             "attest",

@@ -79,6 +79,7 @@ def authorizer(*pods: Json) -> NodeAuthorizer:
         graph.apply(ObjectKey("ns", str(number)), entry(obj))
     for node in ("n1", "n2"):
         graph.apply_slice(ObjectKey("", f"gpu-{node}"), entry(a_slice(node)))
+        graph.apply_certificate_request(ObjectKey("ns", f"for-{node}"), entry(a_slice(node)))
     return NodeAuthorizer(graph)
 
 
@@ -89,6 +90,10 @@ def ask(verb: str, resource: str, name: str = "", **more: Any) -> Attributes:
 
 def slices(verb: str, name: str = "", **more: Any) -> Attributes:
     return ask(verb, "resourceslices", name, group="resource.k8s.io", namespace="", **more)
+
+
+def certificates(verb: str, name: str = "", **more: Any) -> Attributes:
+    return ask(verb, "podcertificaterequests", name, group="certificates.k8s.io", **more)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +156,24 @@ def slices(verb: str, name: str = "", **more: Any) -> Attributes:
             slices("deletecollection"),
             "can only list/watch/deletecollection resourceslices with nodeName field selector",
             id="all-slices",
+        ),
+        pytest.param(certificates("create"), None, id="a-pods-certificate-that-admission-will-look-at"),
+        pytest.param(certificates("get", "for-n1"), None, id="a-pods-certificate"),
+        pytest.param(
+            certificates("get", "for-n2"),
+            "no relationship found between node 'n1' and this object",
+            id="certificate-of-a-pod-elsewhere",
+        ),
+        pytest.param(certificates("watch", field_values={"spec.nodeName": "n1"}), None, id="its-pods-certificates"),
+        pytest.param(
+            certificates("list"),
+            "can only list/watch podcertificaterequests with nodeName field selector",
+            id="all-certificates",
+        ),
+        pytest.param(
+            certificates("update", "for-n1", subresource="status"),
+            "cannot authorize PodCertificateRequest subresources",
+            id="sign-for-itself",
         ),
         pytest.param(ask("list", "services"), None, id="services-by-rule"),
         pytest.param(ask("delete", "services", "x"), "", id="no-rule"),

@@ -47,6 +47,8 @@ KEYS = {
     "pods": "pods",
     "podtemplates": "podtemplates",
     "priorityclasses": "priorityclasses",
+    "podcertificaterequests": "podcertificaterequests",
+    "devicetaintrules": "devicetaintrules",
     "prioritylevelconfigurations": "prioritylevelconfigurations",
     "replicasets": "replicasets",
     "replicationcontrollers": "controllers",

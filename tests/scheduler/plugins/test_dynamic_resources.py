@@ -138,6 +138,34 @@ def test_nodes_with_free_devices_fit() -> None:
     assert setup.fits(using("p", "c")) == {"n1", "n2"}
 
 
+@pytest.mark.parametrize(
+    ("selector", "fits"),
+    [
+        pytest.param({"driver": DRIVER, "pool": "n1", "device": "a"}, {"n2"}, id="one-device"),
+        pytest.param({"pool": "n1"}, {"n2"}, id="a-pool"),
+        pytest.param({}, set(), id="all-devices"),
+        pytest.param({"device": "b"}, {"n1", "n2"}, id="another-device"),
+        pytest.param(None, {"n1", "n2"}, id="no-selector"),
+    ],
+)
+def test_devices_that_a_rule_taints(selector: Json | None, fits: set[str]) -> None:
+    setup = Setup(slice_of("n1", device("a")), slice_of("n2", device("a")))
+    setup.server.put(kinds.RESOURCE_CLAIMS, claim("c", exactly()))
+    rule: Json = {"metadata": {"name": "r"}, "spec": {"taint": {"key": "broken", "effect": "NoSchedule"}}}
+    if selector is not None:
+        rule["spec"]["deviceSelector"] = selector
+    setup.server.put(kinds.DEVICE_TAINT_RULES, rule)
+    if fits:
+        assert setup.fits(using("p", "c")) == fits
+    else:
+        assert "cannot allocate all claims" in setup.why(using("p", "c"))
+    tolerant = exactly(tolerations=[{"operator": "Exists"}])
+    setup.server.put(kinds.RESOURCE_CLAIMS, claim("t", tolerant))
+    assert setup.fits(using("q", "t")) == {"n1", "n2"}
+    setup.server.remove(kinds.DEVICE_TAINT_RULES, ObjectKey("", "r"))
+    assert setup.fits(using("p", "c")) == {"n1", "n2"}
+
+
 def test_devices_that_several_nodes_reach() -> None:
     in_zone = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}]}
     setup = Setup(slice_of("net", device("a"), nodeSelector=in_zone))
@@ -279,6 +307,7 @@ async def test_an_idle_claim_gives_its_devices_back_where_they_are_in_the_way() 
         pytest.param(
             ClusterEvent(Resource.RESOURCE_SLICE, Action.DELETE, slice_of("n1"), None), False, id="devices-gone"
         ),
+        pytest.param(ClusterEvent(Resource.DEVICE_TAINT_RULE, Action.DELETE, {}, None), True, id="a-rule-went"),
         pytest.param(ClusterEvent(Resource.DEVICE_CLASS, Action.ADD, None, device_class()), True, id="class"),
         pytest.param(ClusterEvent(Resource.NODE, Action.ADD, None, node("n9")), True, id="node"),
         pytest.param(ClusterEvent(Resource.ASSIGNED_POD, Action.DELETE, {}, None), False, id="a-pod-went"),
