@@ -108,6 +108,11 @@ class Action(Enum):
     UPDATE = "Update"
     DELETE = "Delete"
 
+    @classmethod
+    def of(cls, old: Json | None, new: Json | None) -> "Action":
+        """What an informer's change is."""
+        return cls.ADD if old is None else cls.DELETE if new is None else cls.UPDATE
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterEvent:
@@ -117,6 +122,11 @@ class ClusterEvent:
     action: Action
     old: Json | None = None
     new: Json | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name in metrics (upstream: ClusterEvent.Label)."""
+        return f"{self.resource.value}{self.action.value}"
 
     @property
     def obj(self) -> Json:

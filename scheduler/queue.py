@@ -17,8 +17,8 @@ Updates count only if they change what the scheduler reads: its own writes to th
 
 import asyncio
 import heapq
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count, islice
@@ -96,6 +96,12 @@ class SchedulingQueue:
     def count_gated(self) -> int:
         """How many pods may not be tried at all."""
         return sum(entry.gated for entry in self._entries.values())
+
+    def count_events(self) -> Mapping[str, int]:
+        """What pods in flight may have missed, by the events' names, and how many pods (upstream: inFlightEvents)."""
+        if not self._in_flight:
+            return {}
+        return Counter(event.label for event in self._recent) + Counter(PodPopped=len(self._in_flight))
 
     def place_of(self, key: ObjectKey) -> Place | None:
         """Where a pod is, None if it is not queued."""
@@ -202,7 +208,7 @@ class SchedulingQueue:
 
     def _try_again_if(self, entry: QueuedPod, event: ClusterEvent) -> None:
         if self._policy.helps(entry.pod, entry.rejected_by, event):
-            self._requeue(entry, f"{event.resource.value}{event.action.value}")
+            self._requeue(entry, event.label)
 
     def _requeue(self, entry: QueuedPod, why: str) -> None:
         ready_at = entry.failed_at + self._delay(entry.attempts)

@@ -28,7 +28,7 @@ from scheduler.framework import (
     Resource,
     Status,
 )
-from scheduler.measuring import MeasuredRuntime
+from scheduler.measuring import MEASURED_OF, MeasuredRuntime, timed_handler
 from scheduler.nominations import Nominations
 from scheduler.pods import Pod, pod_of
 from scheduler.queue import Place, Policy, QueuedPod, SchedulingQueue
@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 _QUEUES = {Place.ACTIVE: "active", Place.BACKING_OFF: "backoff", Place.WAITING: "unschedulable"}
 #: what plugins may want to hear of
 _OTHER_KINDS = {
+    Resource.SERVICE: kinds.SERVICES,
     Resource.PERSISTENT_VOLUME: kinds.PERSISTENT_VOLUMES,
     Resource.PERSISTENT_VOLUME_CLAIM: kinds.PERSISTENT_VOLUME_CLAIMS,
     Resource.STORAGE_CLASS: kinds.STORAGE_CLASSES,
@@ -53,7 +54,6 @@ _OTHER_KINDS = {
     Resource.DEVICE_CLASS: kinds.DEVICE_CLASSES,
 }
 _BINDINGS_AT_ONCE = 100
-_MEASURED_OF = 10  # attempts one takes the plugins' time
 _HOUSEKEEPING_SECONDS = 30.0
 #: there was no node to ask a plugin about: a name no plugin has, so that every event counts
 _ANYTHING_MAY_HELP = frozenset({"no nodes"})
@@ -77,7 +77,7 @@ class Scheduler:
         self._waiting = handle.waiting
         self._profiles = dict(profiles)
         self._measured = {name: MeasuredRuntime(runtime) for name, runtime in profiles.items()}
-        self._placings = 0
+        self._placings = self._questions = self._bindings = 0
         self._clock = handle.clock
         self._extenders = extenders or Extenders(())
         self.cache = Cache()
@@ -89,15 +89,17 @@ class Scheduler:
         metrics.watch_cache("nodes", lambda: self.cache.nodes.count)
         metrics.watch_cache("pods", lambda: len(self.cache))
         metrics.watch_cache("assumed_pods", self.cache.count_assumed)
+        metrics.watch_events(self.queue.count_events)
+        metrics.watch_tasks("binding", lambda: self._bindings)
         self.nominations = Nominations(self.cache.nodes)
         self.attempts = Attempts()
         self._evictor = Evictor(handle.client, recorder, handle.waiting, handle.clock)
         self._binding_slots = asyncio.Semaphore(_BINDINGS_AT_ONCE)
-        informers.watch(kinds.NODES, on_change=self._on_node)
-        informers.watch(kinds.PODS, on_change=self._on_pod)
-        informers.watch(kinds.SERVICES, on_change=partial(self._on_other, Resource.SERVICE))
-        for resource in {one for runtime in profiles.values() for one in runtime.resources}:
-            informers.watch(_OTHER_KINDS[resource], on_change=partial(self._on_other, resource))
+        informers.watch(kinds.NODES, on_change=timed_handler(self._on_node, partial(_event, Resource.NODE)))
+        informers.watch(kinds.PODS, on_change=timed_handler(self._on_pod, _event_of_pod))
+        for resource in {Resource.SERVICE, *(one for runtime in profiles.values() for one in runtime.resources)}:
+            on_change = timed_handler(partial(self._on_other, resource), partial(_event, resource))
+            informers.watch(_OTHER_KINDS[resource], on_change=on_change)
 
     async def run(self) -> None:
         """Place pods for ever."""
@@ -124,8 +126,7 @@ class Scheduler:
             self.queue.happened(ClusterEvent(Resource.NODE, action, old, new))
 
     def _on_other(self, resource: Resource, old: Json | None, new: Json | None) -> None:
-        action = Action.ADD if old is None else Action.DELETE if new is None else Action.UPDATE
-        self.queue.happened(ClusterEvent(resource, action, old, new))
+        self.queue.happened(_event(resource, old, new))
 
     def _on_pod(self, old: Json | None, new: Json | None) -> None:
         if new is None or pods.is_terminal(new):
@@ -180,7 +181,9 @@ class Scheduler:
         return self._profiles[pod.scheduler_name].sort_key(pod, queued_at)
 
     def _helps(self, pod: Pod, rejected_by: frozenset[str], event: ClusterEvent) -> bool:
-        return self._profiles[pod.scheduler_name].helps(pod, rejected_by, event)
+        self._questions += 1
+        profiles = self._profiles if self._questions % MEASURED_OF else self._measured
+        return profiles[pod.scheduler_name].helps(pod, rejected_by, event)
 
     # -- one pod ------------------------------------------------------------------------------------------------------
 
@@ -253,7 +256,7 @@ class Scheduler:
         """Choose and assume, without giving way in between: the table is the snapshot."""
         pod, state = entry.pod, CycleState()
         self._placings += 1
-        profiles = self._profiles if self._placings % _MEASURED_OF else self._measured
+        profiles = self._profiles if self._placings % MEASURED_OF else self._measured
         runtime = profiles[pod.scheduler_name]
         started = time.perf_counter()
         try:
@@ -271,12 +274,10 @@ class Scheduler:
             self._give_back(runtime, state, pod, node)
             self._failed(group, entry, _failure(status))
             return
-        if waits:
-            waiting = WaitingPod(pod, node, waits)
+        waiting = WaitingPod(pod, node, waits) if waits else None
+        if waiting is not None:
             self._waiting.add(waiting)
-            group.create_task(self._bind_when_allowed(group, entry, state, waiting), name=f"wait {pod.key}")
-            return
-        group.create_task(self._bind(group, entry, state, node), name=f"bind {pod.key}")
+        group.create_task(self._binding_cycle(group, entry, state, node, waiting), name=f"bind {pod.key}")
 
     def _fits_nowhere(self, entry: QueuedPod, group: asyncio.TaskGroup, problem: NoFit) -> None:
         pod, diagnosis = entry.pod, problem.diagnosis
@@ -339,6 +340,18 @@ class Scheduler:
             await work()
         except Exception:  # the pod is tried again, and the plugin with it
             logger.exception("making room for %s", pod.key)
+
+    async def _binding_cycle(
+        self, group: asyncio.TaskGroup, entry: QueuedPod, state: CycleState, node: str, waiting: WaitingPod | None
+    ) -> None:
+        self._bindings += 1
+        try:
+            if waiting is None:
+                await self._bind(group, entry, state, node)
+            else:
+                await self._bind_when_allowed(group, entry, state, waiting)
+        finally:
+            self._bindings -= 1
 
     async def _bind_when_allowed(
         self, group: asyncio.TaskGroup, entry: QueuedPod, state: CycleState, waiting: WaitingPod
@@ -435,6 +448,17 @@ def _failure(status: Status) -> _Failure:
     if status.is_rejection:
         return _Failure("Unschedulable", status.message, frozenset({status.plugin}))
     return _Failure("SchedulerError", status.message)
+
+
+def _event(resource: Resource, old: Json | None, new: Json | None) -> ClusterEvent:
+    return ClusterEvent(resource, Action.of(old, new), old, new)
+
+
+def _event_of_pod(old: Json | None, new: Json | None) -> ClusterEvent:
+    """To get a node is to come as an assigned pod (upstream: eventhandlers.go)."""
+    if not pods.node_of(new or old or {}):
+        return _event(Resource.PENDING_POD, old, new)
+    return _event(Resource.ASSIGNED_POD, old if old is not None and pods.node_of(old) else None, new)
 
 
 def _node_matters(old: Json, new: Json) -> bool:

@@ -224,6 +224,10 @@ def test_its_metrics_have_upstreams_names(server: ApiserverProcess, cluster: Clu
     assert float(found[f"scheduler_framework_extension_point_duration_seconds_count{{{point}}}"]) == 1
     plugin = 'extension_point="Filter",plugin="NodeResourcesFit",status="Success"'
     assert float(found[f"scheduler_plugin_execution_duration_seconds_count{{{plugin}}}"]) == 1
+    plugin = f'extension_point="Filter",plugin="NodeResourcesFit",{profile}'
+    assert float(found[f"scheduler_plugin_evaluation_total{{{plugin}}}"]) >= 11
+    assert float(found['scheduler_event_handling_duration_seconds_count{event="NodeAdd"}']) >= 1
+    assert float(found['scheduler_goroutines{operation="binding"}']) == 0
 
 
 def test_a_leader_killed_in_mid_flight_leaves_every_pod_bound_once(server: ApiserverProcess, cluster: Cluster) -> None:
