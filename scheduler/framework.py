@@ -17,6 +17,7 @@ from machinery.client.informer import Informers
 from machinery.client.rest import Client
 from scheduler.cache import Amounts, Mask, NodeTable, Vector
 from scheduler.pods import Pod
+from scheduler.preemption import Candidate
 from scheduler.waiting import WaitingPods
 
 MAX_SCORE: Final = 100.0
@@ -163,6 +164,8 @@ class Diagnosis:
     plugins: set[str] = field(default_factory=set)
     #: what a PostFilter plugin has found
     nomination: Nomination | None = None
+    #: what it was chosen from, the same among them, for extenders to have a say; may be left out
+    candidates: Sequence[Candidate] = ()
     #: what PostFilter plugins want to have done besides
     work: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 

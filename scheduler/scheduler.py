@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,7 +11,7 @@ from machinery.api import errors, kinds, meta, pods, times
 from machinery.api.codec import Json
 from machinery.client.events import EventRecorder
 from machinery.client.rest import STRATEGIC_PATCH, ConnectionProblem
-from scheduler import metrics
+from scheduler import metrics, preemption
 from scheduler.attempts import Attempt, Attempts
 from scheduler.cache import Cache
 from scheduler.eviction import Evictor
@@ -31,6 +31,7 @@ from scheduler.framework import (
 from scheduler.measuring import MEASURED_OF, MeasuredRuntime, timed_handler
 from scheduler.nominations import Nominations
 from scheduler.pods import Pod, pod_of
+from scheduler.preemption import Candidate
 from scheduler.queue import Place, Policy, QueuedPod, SchedulingQueue
 from scheduler.runtime import NoFit, Runtime
 from scheduler.waiting import WaitingPod
@@ -288,24 +289,31 @@ class Scheduler:
         failure = _Failure("Unschedulable", str(problem), rejected_by)
         nomination = diagnosis.nomination
         if nomination is not None and self._extenders:
-            agreeing = self._nominate_if_agreed(group, pod, failure, nomination)
+            candidates = diagnosis.candidates or (Candidate(nomination.node, nomination.victims),)
+            agreeing = self._nominate_if_agreed(group, pod, failure, candidates)
             group.create_task(agreeing, name=f"agree for {pod.key}")
         else:
             self._nominate(group, pod, nomination)
             failure = replace(failure, nominated=nomination.node if nomination else "")
+        diagnosis.candidates = ()  # it is remembered for those who ask why, and they are many
         self._failed(group, entry, failure)
 
     async def _nominate_if_agreed(
-        self, group: asyncio.TaskGroup, pod: Pod, failure: "_Failure", nomination: Nomination
+        self, group: asyncio.TaskGroup, pod: Pod, failure: "_Failure", candidates: Sequence[Candidate]
     ) -> None:
         try:
-            agreed = await self._extenders.preempt(pod, nomination)
+            agreed = await self._extenders.preempt(pod, candidates, self._pods_on)
         except ExtenderProblem as problem:
             logger.warning("preempting for %s: %s", pod.key, problem)
             return
-        if agreed is not None and self.queue.place_of(pod.key) is not None:
-            self._nominate(group, pod, agreed)
-            await self._write_condition(pod, replace(failure, nominated=agreed.node))
+        if agreed and self.queue.place_of(pod.key) is not None:
+            chosen = preemption.best(agreed)
+            self._nominate(group, pod, Nomination(chosen.node, chosen.victims))
+            await self._write_condition(pod, replace(failure, nominated=chosen.node))
+
+    def _pods_on(self, node: str) -> Iterable[Pod]:
+        row = self.cache.nodes.row_of(node)
+        return () if row is None else self.cache.nodes.pods_on(row)
 
     def _reserve(self, runtime: Runtime, state: CycleState, pod: Pod, node: str) -> tuple[Status, Mapping[str, float]]:
         try:
