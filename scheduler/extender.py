@@ -15,6 +15,7 @@ victims. The best of those that are left is nominated, if the pod still waits by
 
 import base64
 import logging
+import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -155,10 +156,14 @@ class Extender:
 
 
 class Extenders:
-    """All of a configuration; an async context manager."""
+    """All of a configuration; an async context manager.
 
-    def __init__(self, configs: Sequence[ExtenderConfig]) -> None:
+    If they are `blocking`, nothing else runs while one is asked: how long its answer takes changes no order of events.
+    """
+
+    def __init__(self, configs: Sequence[ExtenderConfig], *, blocking: bool = False) -> None:
         self._all = [Extender(config) for config in configs]
+        self._blocking = blocking
         self._stack = AsyncExitStack()
 
     def __bool__(self) -> bool:
@@ -166,7 +171,7 @@ class Extenders:
 
     async def __aenter__(self) -> "Extenders":
         for one in self._all:
-            one.http = await self._stack.enter_async_context(_client(one.config))
+            one.http = await self._stack.enter_async_context(_client(one.config, blocking=self._blocking))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -225,7 +230,28 @@ class Extenders:
         return candidates
 
 
-def _client(config: ExtenderConfig) -> httpx.AsyncClient:
+class _Blocking(httpx.AsyncBaseTransport):
+    """Sends requests without giving way."""
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        self._transport = httpx.HTTPTransport(verify=context if context is not None else False, trust_env=False)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The answer, read to its end."""
+        answer = self._transport.handle_request(request)
+        assert isinstance(answer.stream, httpx.SyncByteStream)
+        try:
+            body = httpx.ByteStream(b"".join(answer.stream))
+        finally:
+            answer.close()
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=body)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+
+def _client(config: ExtenderConfig, *, blocking: bool) -> httpx.AsyncClient:
     tls, url = config.tls_config, config.url_prefix
     ca = _material(tls.ca_data, tls.ca_file)
     settings = ClientConfig(
@@ -237,6 +263,8 @@ def _client(config: ExtenderConfig) -> httpx.AsyncClient:
     )
     context = settings.ssl_context()
     timeout = times.duration(config.http_timeout) or 5.0
+    if blocking:
+        return httpx.AsyncClient(transport=_Blocking(context), timeout=timeout, trust_env=False)
     return httpx.AsyncClient(verify=context if context is not None else False, timeout=timeout, trust_env=False)
 
 

@@ -109,7 +109,7 @@ class Scheduler:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_house(), name="housekeeping")
             while True:
-                await self._schedule_next(group)
+                await self._schedule(await self.queue.pop(), group)
                 await asyncio.sleep(0)  # a long queue must not keep events and bindings from their turn
 
     # -- events -------------------------------------------------------------------------------------------------------
@@ -194,12 +194,12 @@ class Scheduler:
         self._measured[runtime.scheduler_name] = MeasuredRuntime(runtime)
         self.queue.flush_waiting(at_once=True)
 
-    def try_next(self, group: asyncio.TaskGroup) -> bool:
+    async def try_next(self, group: asyncio.TaskGroup) -> bool:
         """Place the next pod if there is one at this moment; whether there was."""
         entry = self.queue.pop_ready()
         if entry is None:
             return False
-        self._attempt(entry, group)
+        await self._schedule(entry, group)
         return True
 
     @property
@@ -207,8 +207,7 @@ class Scheduler:
         """Whether no pod is ready, under way or backing off: those that wait fit nowhere as things are."""
         return not any(self.queue.count(place) for place in (Place.ACTIVE, Place.BACKING_OFF, Place.IN_FLIGHT))
 
-    async def _schedule_next(self, group: asyncio.TaskGroup) -> None:
-        entry = await self.queue.pop()
+    async def _schedule(self, entry: QueuedPod, group: asyncio.TaskGroup) -> None:
         if self._extenders:
             await self._attempt_with_extenders(entry, group)
         else:
