@@ -37,6 +37,10 @@ _SLI_SECONDS: Final = Histogram(
 _POD_ATTEMPTS: Final = Histogram(
     "scheduler_pod_scheduling_attempts", "Attempts that a bound pod took.", buckets=_exponential(1, 2, 5)
 )
+_AFTER_FLUSH: Final = Counter(
+    "scheduler_pod_scheduled_after_flush",
+    "Number of pods that were successfully scheduled after being flushed from unschedulableEntities due to timeout.",
+)
 _POINT_SECONDS: Final = Histogram(
     "scheduler_framework_extension_point_duration_seconds",
     "Time of all plugins at an extension point; of one attempt in ten.",
@@ -56,7 +60,7 @@ _PENDING: Final = Gauge("scheduler_pending_pods", "Pods that wait for a node, by
 _UNSCHEDULABLE: Final = Gauge(
     "scheduler_unschedulable_pods", "Pods that a plugin has turned down at their last attempt.", ["plugin", "profile"]
 )
-_CACHE: Final = Gauge("scheduler_scheduler_cache_size", "Nodes, pods and assumed pods in the cache.", ["type"])
+_CACHE: Final = Gauge("scheduler_cache_size", "Nodes, pods and assumed pods in the cache.", ["type"])
 _PREEMPTIONS: Final = Counter("scheduler_preemption_attempts", "Attempts to make room for a pod.")
 _VICTIMS: Final = Histogram(
     "scheduler_preemption_victims", "Pods that had to make room.", buckets=_exponential(1, 2, 7)
@@ -155,8 +159,10 @@ def observe(result: str, profile: str, seconds: float) -> None:
         _ALGORITHM_SECONDS.observe(seconds)
 
 
-def bound(attempts: int, seconds: float) -> None:
-    """A pod is bound, so many attempts and seconds after it was queued."""
+def bound(attempts: int, seconds: float, *, after_flush: bool) -> None:
+    """A pod is bound, so many attempts and seconds after it was queued; perhaps no event had helped it."""
+    if after_flush:
+        _AFTER_FLUSH.inc()
     label = str(attempts) if attempts < _MOST_ATTEMPTS else f"{_MOST_ATTEMPTS}+"
     _child(_SLI_SECONDS, label).observe(seconds)
     _POD_ATTEMPTS.observe(attempts)

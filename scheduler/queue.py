@@ -60,6 +60,8 @@ class QueuedPod:
     gated: bool = False
     rejected_by: frozenset[str] = frozenset()
     popped_at_event: int = 0
+    #: whether no event but time made that it is tried again
+    flushed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ class SchedulingQueue:
         """The attempt failed: wait for what helps these plugins, or only back off when there are none."""
         if self._entries.get(entry.pod.key) is not entry:
             return
-        entry.rejected_by = rejected_by
+        entry.rejected_by, entry.flushed = rejected_by, False
         entry.failed_at = self._clock.monotonic()
         self._enter(entry, Place.WAITING)
         if not rejected_by or self._missed_something(entry):
@@ -188,6 +190,7 @@ class SchedulingQueue:
         limit = float("inf") if at_once else self._clock.monotonic() - FLUSH_AFTER
         for entry in list(self._waiting.values()):
             if not entry.gated and entry.failed_at < limit:
+                entry.flushed = not at_once
                 self._requeue(entry, "UnschedulableTimeout")
 
     # -- moving -------------------------------------------------------------------------------------------------------

@@ -387,7 +387,8 @@ class Scheduler:
                 logger.exception("binding %s to %s", pod.key, node)
                 status = Status(Code.ERROR, (str(problem),))
         if status.code is Code.SUCCESS:
-            metrics.bound(entry.attempts, self._clock.monotonic() - entry.queued_at)
+            seconds = self._clock.monotonic() - entry.queued_at
+            metrics.bound(entry.attempts, seconds, after_flush=entry.flushed)
             self.queue.done(pod.key)
             message = f"Successfully assigned {pod.key} to {node}"
             self._recorder.event(pod.obj, kinds.PODS, "Normal", "Scheduled", message)

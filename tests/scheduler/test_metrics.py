@@ -60,6 +60,23 @@ async def test_each_plugin_is_counted_at_each_of_its_points() -> None:
     assert shown("plugin_evaluation_total", **skipped) == skips
 
 
+async def test_pods_that_only_time_has_helped_are_counted() -> None:
+    count = shown("pod_scheduled_after_flush_total")
+    async with running() as setup:
+        setup.add_pod("event", cpu="5")
+        await setup.clock.advance(0)
+        setup.informers.tell("nodes", None, node("n2", cpu="6"))
+        await setup.clock.advance(2)
+        assert setup.client.bindings == {"event": "n2"}
+        assert shown("pod_scheduled_after_flush_total") == count
+        setup.add_pod("time", cpu="9")
+        await setup.clock.advance(0)
+        setup.scheduler.cache.nodes.set_node(node("n3", cpu="10"))  # and nobody tells the queue
+        await setup.clock.advance(400)
+        assert setup.client.bindings["time"] == "n3"
+        assert shown("pod_scheduled_after_flush_total") == count + 1
+
+
 async def test_events_are_counted_by_name_while_pods_are_in_flight() -> None:
     async with running() as setup:
         queue = setup.scheduler.queue

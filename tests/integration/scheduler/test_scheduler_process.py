@@ -215,8 +215,8 @@ def test_its_metrics_have_upstreams_names(server: ApiserverProcess, cluster: Clu
     assert float(found['scheduler_pending_pods{queue="gated"}']) == 1
     assert float(found['scheduler_pending_pods{queue="unschedulable"}']) == 1
     assert float(found[f'scheduler_unschedulable_pods{{plugin="NodeResourcesFit",{profile}}}']) == 1
-    assert float(found['scheduler_scheduler_cache_size{type="nodes"}']) == 1
-    assert float(found['scheduler_scheduler_cache_size{type="pods"}']) == 10
+    assert float(found['scheduler_cache_size{type="nodes"}']) == 1
+    assert float(found['scheduler_cache_size{type="pods"}']) == 10
     assert float(found['scheduler_queue_incoming_pods_total{event="PodAdd",queue="active"}']) == 11
     assert float(found["scheduler_pod_scheduling_attempts_count"]) == 10
     assert float(found['scheduler_pod_scheduling_sli_duration_seconds_count{attempts="1"}']) == 10
