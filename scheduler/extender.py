@@ -9,12 +9,14 @@ take their time, so they are asked before: with the nodes that fit at that momen
 the attempt is then made on the table as it is by then, with the opinion as one more filter and one more score. A node
 that has come to fit meanwhile was not asked about and waits for the next attempt; one that fits no more is out.
 
-What differs from upstream: only the best candidate for preemption is shown to extenders, not all.
+Who takes a pod's place is asked after the attempt: with all candidates for preemption that were found, with their
+victims. The best of those that are left is nominated, if the pod still waits by then.
 """
 
 import base64
 import logging
-from collections.abc import Mapping, Sequence
+import ssl
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,12 +28,15 @@ from machinery.api import codec, meta, times
 from machinery.api.codec import Json
 from machinery.client.config import ClientConfig
 from scheduler.config import ExtenderConfig
-from scheduler.framework import MAX_SCORE, OK, Code, Nomination, Opinion, Status
+from scheduler.framework import MAX_SCORE, OK, Code, Opinion, Status
 from scheduler.pods import Pod
+from scheduler.preemption import Candidate, by_importance
 
 logger = logging.getLogger(__name__)
 
 MOST: Final = 10.0  # an extender's best score
+#: the pods of a node, none of one that is not there
+PodsOn = Callable[[str], Iterable[Pod]]
 
 
 class ExtenderProblem(Exception):
@@ -91,20 +96,40 @@ class Extender:
             return Status(Code.ERROR, (str(problem),))
         return Status(Code.ERROR, (str(answer["error"]),)) if answer.get("error") else OK
 
-    async def preempt(self, pod: Pod, nomination: Nomination) -> Nomination | None:
-        """The nomination with the victims that the extender agrees to, None if it does not; raises ExtenderProblem."""
-        uids = [{"UID": victim.uid} for victim in nomination.victims]
+    async def preempt(self, pod: Pod, candidates: Sequence[Candidate], pods_on: PodsOn) -> list[Candidate]:
+        """The nodes that the extender agrees to, with the victims that it names; raises ExtenderProblem."""
+        kind = "NodeNameToMetaVictims" if self.config.node_cache_capable else "NodeNameToVictims"
+        shown = {one.node: self._shown(one) for one in candidates}
+        answer = await self._send(self.config.preempt_verb, {"Pod": pod.obj, kind: shown})
+        known = {(one.node, victim.uid): victim for one in candidates for victim in one.victims}
+        agreed = []
+        for node, victims in (answer.get("nodenametometavictims") or {}).items():
+            known |= {(node, other.uid): other for other in pods_on(node)}
+            found = self._agreed(node, _lowered(victims), known)
+            if found.victims:
+                agreed.append(found)
+            elif not self.config.ignorable:
+                raise ExtenderProblem(f'expected at least one victim pod on node "{node}"')
+        return agreed
+
+    def _shown(self, candidate: Candidate) -> Json:
         if self.config.node_cache_capable:
-            shown: Json = {"NodeNameToMetaVictims": {nomination.node: {"Pods": uids, "NumPDBViolations": 0}}}
+            pods = [{"UID": victim.uid} for victim in candidate.victims]
         else:
-            victims = [victim.obj for victim in nomination.victims]
-            shown = {"NodeNameToVictims": {nomination.node: {"Pods": victims, "NumPDBViolations": 0}}}
-        answer = await self._send(self.config.preempt_verb, {"Pod": pod.obj, **shown})
-        agreed = (answer.get("nodenametometavictims") or {}).get(nomination.node)
-        if agreed is None:
-            return None
-        wanted = {_lowered(one).get("uid") for one in _lowered(agreed).get("pods") or ()}
-        return replace(nomination, victims=tuple(one for one in nomination.victims if one.uid in wanted))
+            pods = [victim.obj for victim in candidate.victims]
+        return {"Pods": pods, "NumPDBViolations": candidate.broken_budgets}
+
+    def _agreed(self, node: str, victims: Json, known: Mapping[tuple[str, str], Pod]) -> Candidate:
+        """Any pods of the node may be named (upstream: extender.go, convertPodUIDToPod)."""
+        uids = [_lowered(one).get("uid") or "" for one in victims.get("pods") or ()]
+        for uid in uids:
+            if (node, uid) not in known:
+                raise ExtenderProblem(
+                    f"extender: {self.config.url_prefix} claims to preempt pod (UID: {uid}) on node: {node}, "
+                    "but the pod is not found on that node"
+                )
+        chosen = by_importance(known[node, uid] for uid in uids)
+        return Candidate(node, tuple(chosen), victims.get("numpdbviolations") or 0)
 
     def _arguments(self, pod: Pod, nodes: Sequence[Json]) -> Json:
         if self.config.node_cache_capable:
@@ -131,10 +156,14 @@ class Extender:
 
 
 class Extenders:
-    """All of a configuration; an async context manager."""
+    """All of a configuration; an async context manager.
 
-    def __init__(self, configs: Sequence[ExtenderConfig]) -> None:
+    If they are `blocking`, nothing else runs while one is asked: how long its answer takes changes no order of events.
+    """
+
+    def __init__(self, configs: Sequence[ExtenderConfig], *, blocking: bool = False) -> None:
         self._all = [Extender(config) for config in configs]
+        self._blocking = blocking
         self._stack = AsyncExitStack()
 
     def __bool__(self) -> bool:
@@ -142,7 +171,7 @@ class Extenders:
 
     async def __aenter__(self) -> "Extenders":
         for one in self._all:
-            one.http = await self._stack.enter_async_context(_client(one.config))
+            one.http = await self._stack.enter_async_context(_client(one.config, blocking=self._blocking))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -184,20 +213,45 @@ class Extenders:
         """Who binds a pod instead of the Bind plugins."""
         return next((one for one in self._all if one.config.bind_verb and one.is_interested(pod)), None)
 
-    async def preempt(self, pod: Pod, nomination: Nomination | None) -> Nomination | None:
-        """The nomination that all who have a say agree to; raises ExtenderProblem."""
+    async def preempt(self, pod: Pod, candidates: Sequence[Candidate], pods_on: PodsOn) -> Sequence[Candidate]:
+        """What all who have a say leave of the candidates (upstream: preemption.go, callExtenders).
+
+        Raises ExtenderProblem.
+        """
         for one in self._all:
-            if nomination is None or not one.config.preempt_verb or not one.is_interested(pod):
+            if not candidates or not one.config.preempt_verb or not one.is_interested(pod):
                 continue
             try:
-                nomination = await one.preempt(pod, nomination)
-            except ExtenderProblem:
+                candidates = await one.preempt(pod, candidates, pods_on)
+            except ExtenderProblem as problem:
                 if not one.config.ignorable:
                     raise
-        return nomination
+                logger.warning("skipping extender %s, which is ignorable: %s", one.config.url_prefix, problem)
+        return candidates
 
 
-def _client(config: ExtenderConfig) -> httpx.AsyncClient:
+class _Blocking(httpx.AsyncBaseTransport):
+    """Sends requests without giving way."""
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        self._transport = httpx.HTTPTransport(verify=context if context is not None else False, trust_env=False)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The answer, read to its end."""
+        answer = self._transport.handle_request(request)
+        assert isinstance(answer.stream, httpx.SyncByteStream)
+        try:
+            body = httpx.ByteStream(b"".join(answer.stream))
+        finally:
+            answer.close()
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=body)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+
+def _client(config: ExtenderConfig, *, blocking: bool) -> httpx.AsyncClient:
     tls, url = config.tls_config, config.url_prefix
     ca = _material(tls.ca_data, tls.ca_file)
     settings = ClientConfig(
@@ -209,6 +263,8 @@ def _client(config: ExtenderConfig) -> httpx.AsyncClient:
     )
     context = settings.ssl_context()
     timeout = times.duration(config.http_timeout) or 5.0
+    if blocking:
+        return httpx.AsyncClient(transport=_Blocking(context), timeout=timeout, trust_env=False)
     return httpx.AsyncClient(verify=context if context is not None else False, timeout=timeout, trust_env=False)
 
 

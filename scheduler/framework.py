@@ -17,6 +17,7 @@ from machinery.client.informer import Informers
 from machinery.client.rest import Client
 from scheduler.cache import Amounts, Mask, NodeTable, Vector
 from scheduler.pods import Pod
+from scheduler.preemption import Candidate
 from scheduler.waiting import WaitingPods
 
 MAX_SCORE: Final = 100.0
@@ -109,6 +110,11 @@ class Action(Enum):
     UPDATE = "Update"
     DELETE = "Delete"
 
+    @classmethod
+    def of(cls, old: Json | None, new: Json | None) -> "Action":
+        """What an informer's change is."""
+        return cls.ADD if old is None else cls.DELETE if new is None else cls.UPDATE
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterEvent:
@@ -118,6 +124,11 @@ class ClusterEvent:
     action: Action
     old: Json | None = None
     new: Json | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name in metrics (upstream: ClusterEvent.Label)."""
+        return f"{self.resource.value}{self.action.value}"
 
     @property
     def obj(self) -> Json:
@@ -154,6 +165,8 @@ class Diagnosis:
     plugins: set[str] = field(default_factory=set)
     #: what a PostFilter plugin has found
     nomination: Nomination | None = None
+    #: what it was chosen from, the same among them, for extenders to have a say; may be left out
+    candidates: Sequence[Candidate] = ()
     #: what PostFilter plugins want to have done besides
     work: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 

@@ -1,10 +1,13 @@
 """The scheduler's metrics, under upstream's names, labels and buckets (pkg/scheduler/metrics/metrics.go)."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 
 def _exponential(first: float, factor: float, count: int) -> list[float]:
@@ -34,6 +37,10 @@ _SLI_SECONDS: Final = Histogram(
 _POD_ATTEMPTS: Final = Histogram(
     "scheduler_pod_scheduling_attempts", "Attempts that a bound pod took.", buckets=_exponential(1, 2, 5)
 )
+_AFTER_FLUSH: Final = Counter(
+    "scheduler_pod_scheduled_after_flush",
+    "Number of pods that were successfully scheduled after being flushed from unschedulableEntities due to timeout.",
+)
 _POINT_SECONDS: Final = Histogram(
     "scheduler_framework_extension_point_duration_seconds",
     "Time of all plugins at an extension point; of one attempt in ten.",
@@ -53,7 +60,7 @@ _PENDING: Final = Gauge("scheduler_pending_pods", "Pods that wait for a node, by
 _UNSCHEDULABLE: Final = Gauge(
     "scheduler_unschedulable_pods", "Pods that a plugin has turned down at their last attempt.", ["plugin", "profile"]
 )
-_CACHE: Final = Gauge("scheduler_scheduler_cache_size", "Nodes, pods and assumed pods in the cache.", ["type"])
+_CACHE: Final = Gauge("scheduler_cache_size", "Nodes, pods and assumed pods in the cache.", ["type"])
 _PREEMPTIONS: Final = Counter("scheduler_preemption_attempts", "Attempts to make room for a pod.")
 _VICTIMS: Final = Histogram(
     "scheduler_preemption_victims", "Pods that had to make room.", buckets=_exponential(1, 2, 7)
@@ -64,7 +71,53 @@ _PERMIT_SECONDS: Final = Histogram(
     ["result"],
     buckets=_exponential(0.001, 2, 15),
 )
+_EVENT_SECONDS: Final = Histogram(
+    "scheduler_event_handling_duration_seconds",
+    "Event handling latency in seconds; of one event in ten.",
+    ["event"],
+    buckets=_exponential(0.0001, 2, 12),
+)
+_HINT_SECONDS: Final = Histogram(
+    "scheduler_queueing_hint_execution_duration_seconds",
+    "Duration for running a queueing hint function of a plugin; of one question in ten.",
+    ["plugin", "event", "hint"],
+    buckets=_exponential(0.00001, 1.5, 20),
+)
+_TASKS: Final = Gauge(
+    "scheduler_goroutines", "Number of running goroutines split by the work they do such as binding.", ["operation"]
+)
 _MOST_ATTEMPTS: Final = 15
+
+
+class _Counts(Collector):
+    """What is counted too often for a metric, or not at all before somebody asks."""
+
+    def __init__(self) -> None:
+        #: by profile and extension point: of each plugin
+        self.evaluations: dict[tuple[str, str], defaultdict[str, int]] = {}
+        self.events: Callable[[], Mapping[str, int]] = dict
+
+    def collect(self) -> Iterable[Metric]:
+        """As things are."""
+        evaluated = CounterMetricFamily(
+            "scheduler_plugin_evaluation",
+            "Number of attempts to schedule pods by each plugin and the extension point "
+            "(available only in PreFilter, Filter, PreScore, and Score).",
+            labels=["plugin", "extension_point", "profile"],
+        )
+        for (profile, point), counts in self.evaluations.items():
+            for plugin, count in counts.items():
+                evaluated.add_metric([plugin, point, profile], count)
+        tracked = GaugeMetricFamily(
+            "scheduler_inflight_events", "Number of events currently tracked in the scheduling queue.", labels=["event"]
+        )
+        for event, count in self.events().items():
+            tracked.add_metric([event], count)
+        return evaluated, tracked
+
+
+_counts: Final = _Counts()
+REGISTRY.register(_counts)
 
 
 @cache
@@ -83,6 +136,21 @@ def watch_cache(what: str, count: Callable[[], float]) -> None:
     _CACHE.labels(what).set_function(count)
 
 
+def watch_tasks(operation: str, count: Callable[[], float]) -> None:
+    """Ask `count` for the number of tasks (upstream: goroutines) that do something whenever somebody looks."""
+    _TASKS.labels(operation).set_function(count)
+
+
+def watch_events(count: Callable[[], Mapping[str, int]]) -> None:
+    """Ask `count` for the number of remembered events, by their names, whenever somebody looks."""
+    _counts.events = count
+
+
+def evaluations(profile: str, point: str) -> defaultdict[str, int]:
+    """How often each plugin was asked at an extension point: to count in; the same for all who run a profile."""
+    return _counts.evaluations.setdefault((profile, point), defaultdict(int))
+
+
 def observe(result: str, profile: str, seconds: float) -> None:
     """One attempt: scheduled, unschedulable or error."""
     _child(_ATTEMPTS, result, profile).inc()
@@ -91,8 +159,10 @@ def observe(result: str, profile: str, seconds: float) -> None:
         _ALGORITHM_SECONDS.observe(seconds)
 
 
-def bound(attempts: int, seconds: float) -> None:
-    """A pod is bound, so many attempts and seconds after it was queued."""
+def bound(attempts: int, seconds: float, *, after_flush: bool) -> None:
+    """A pod is bound, so many attempts and seconds after it was queued; perhaps no event had helped it."""
+    if after_flush:
+        _AFTER_FLUSH.inc()
     label = str(attempts) if attempts < _MOST_ATTEMPTS else f"{_MOST_ATTEMPTS}+"
     _child(_SLI_SECONDS, label).observe(seconds)
     _POD_ATTEMPTS.observe(attempts)
@@ -127,3 +197,13 @@ def point_took(point: str, status: str, profile: str, seconds: float) -> None:
 def plugin_took(plugin: str, point: str, status: str, seconds: float) -> None:
     """One plugin has answered."""
     _child(_PLUGIN_SECONDS, plugin, point, status).observe(seconds)
+
+
+def handled(event: str, seconds: float) -> None:
+    """The scheduler has taken note of an event."""
+    _child(_EVENT_SECONDS, event).observe(seconds)
+
+
+def hinted(plugin: str, event: str, hint: str, seconds: float) -> None:
+    """A plugin has said whether an event helps: Queue, QueueSkip, or Error."""
+    _child(_HINT_SECONDS, plugin, event, hint).observe(seconds)

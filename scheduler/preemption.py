@@ -118,6 +118,8 @@ def find(
 
 def best(candidates: Sequence[Candidate]) -> Candidate:
     """The one that hurts least; the first of equals. There must be one."""
+    if len(candidates) == 1:
+        return candidates[0]
     least = min(candidate.harm for candidate in candidates)
     return max((candidate for candidate in candidates if candidate.harm == least), key=attrgetter("started"))
 

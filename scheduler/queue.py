@@ -17,8 +17,8 @@ Updates count only if they change what the scheduler reads: its own writes to th
 
 import asyncio
 import heapq
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count, islice
@@ -60,6 +60,8 @@ class QueuedPod:
     gated: bool = False
     rejected_by: frozenset[str] = frozenset()
     popped_at_event: int = 0
+    #: whether no event but time made that it is tried again
+    flushed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,12 @@ class SchedulingQueue:
     def count_gated(self) -> int:
         """How many pods may not be tried at all."""
         return sum(entry.gated for entry in self._entries.values())
+
+    def count_events(self) -> Mapping[str, int]:
+        """What pods in flight may have missed, by the events' names, and how many pods (upstream: inFlightEvents)."""
+        if not self._in_flight:
+            return {}
+        return Counter(event.label for event in self._recent) + Counter(PodPopped=len(self._in_flight))
 
     def place_of(self, key: ObjectKey) -> Place | None:
         """Where a pod is, None if it is not queued."""
@@ -165,7 +173,7 @@ class SchedulingQueue:
         """The attempt failed: wait for what helps these plugins, or only back off when there are none."""
         if self._entries.get(entry.pod.key) is not entry:
             return
-        entry.rejected_by = rejected_by
+        entry.rejected_by, entry.flushed = rejected_by, False
         entry.failed_at = self._clock.monotonic()
         self._enter(entry, Place.WAITING)
         if not rejected_by or self._missed_something(entry):
@@ -182,6 +190,7 @@ class SchedulingQueue:
         limit = float("inf") if at_once else self._clock.monotonic() - FLUSH_AFTER
         for entry in list(self._waiting.values()):
             if not entry.gated and entry.failed_at < limit:
+                entry.flushed = not at_once
                 self._requeue(entry, "UnschedulableTimeout")
 
     # -- moving -------------------------------------------------------------------------------------------------------
@@ -202,7 +211,7 @@ class SchedulingQueue:
 
     def _try_again_if(self, entry: QueuedPod, event: ClusterEvent) -> None:
         if self._policy.helps(entry.pod, entry.rejected_by, event):
-            self._requeue(entry, f"{event.resource.value}{event.action.value}")
+            self._requeue(entry, event.label)
 
     def _requeue(self, entry: QueuedPod, why: str) -> None:
         ready_at = entry.failed_at + self._delay(entry.attempts)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from scheduler import metrics
 from scheduler.cache import Amounts, Mask, NodeTable, Vector
 from scheduler.framework import (
     OK,
@@ -58,6 +59,8 @@ POINTS: Final[Mapping[str, type[Any]]] = {
 }
 
 
+#: where metrics count how often plugins are asked
+_COUNTED: Final = ("PreFilter", "Filter", "PreScore", "Score")
 #: stands for a plugin where it was an extender that said no
 EXTENDER: Final = "Extender"
 #: filters that do not look at the pods of a node, and the one whose answer a trial knows by sums
@@ -101,6 +104,7 @@ class Runtime:
         self.scheduler_name = scheduler_name
         self.enabled = plugins
         self._random = np.random.default_rng(seed)
+        self._evaluated = {point: metrics.evaluations(scheduler_name, point) for point in _COUNTED}
         by_name = {one.plugin.name: one.plugin for many in plugins.values() for one in many}
         #: kinds that the plugins want to hear of beyond pods, nodes and services
         self.resources = frozenset(one for plugin in by_name.values() for one in getattr(plugin, "events", ()))
@@ -143,7 +147,11 @@ class Runtime:
 
     def _hint(self, name: str, pod: Pod, event: ClusterEvent) -> bool:
         plugin = self._hints.get(name)
-        return plugin is None or plugin.helps(pod, event)
+        try:
+            return plugin is None or plugin.helps(pod, event)
+        except Exception:  # one pod too many is tried again; else it might wait for ever (upstream does so, too)
+            logger.exception("plugin %s, asked whether %s helps %s", name, event.label, pod.key)
+            return True
 
     # -- choosing a node ----------------------------------------------------------------------------------------------
 
@@ -205,9 +213,11 @@ class Runtime:
         if not fits.any() or not self._pre_filter(state, pod, nodes, diagnosis):
             return nodes.none()
         diagnosis.unresolvable = nodes.none()
+        evaluated = self._evaluated["Filter"]
         for name, plugin in self._filters:
             if name in state.skip_filter:
                 continue
+            evaluated[name] += 1
             verdict = _verdict(plugin, plugin.filter(state, pod, nodes))
             rejected = fits & ~verdict.fits
             if rejected.any():
@@ -219,13 +229,17 @@ class Runtime:
 
     def score(self, state: CycleState, pod: Pod, nodes: NodeTable, fits: Mask) -> Vector:
         """The weighted sum of all normalised scores."""
+        evaluated = self._evaluated["PreScore"]
         for name, scorer in self._pre_scores:
             if scorer.pre_score(state, pod, nodes, fits).code is Code.SKIP:
                 state.skip_score.add(name)
-        total = nodes.zeros()
+            else:
+                evaluated[name] += 1
+        total, evaluated = nodes.zeros(), self._evaluated["Score"]
         for one in self._scores:
             if one.name in state.skip_score:
                 continue
+            evaluated[one.name] += 1
             scores = one.plugin.score(state, pod, nodes)
             if one.normalizer is not None:
                 scores = one.normalizer.normalize(state, scores, fits)
@@ -233,11 +247,14 @@ class Runtime:
         return total
 
     def _pre_filter(self, state: CycleState, pod: Pod, nodes: NodeTable, diagnosis: Diagnosis) -> bool:
+        evaluated = self._evaluated["PreFilter"]
         for name, plugin in self._pre_filters:
             status = plugin.pre_filter(state, pod, nodes)
             if status.code is Code.SKIP:
                 state.skip_filter.add(name)
-            elif status.code is not Code.SUCCESS:
+                continue
+            evaluated[name] += 1
+            if status.code is not Code.SUCCESS:
                 diagnosis.plugins.add(name)
                 diagnosis.pre_filter_message = status.message
                 diagnosis.unresolvable = nodes.all() if status.code is Code.UNRESOLVABLE else nodes.none()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,7 +11,7 @@ from machinery.api import errors, kinds, meta, pods, times
 from machinery.api.codec import Json
 from machinery.client.events import EventRecorder
 from machinery.client.rest import STRATEGIC_PATCH, ConnectionProblem
-from scheduler import metrics
+from scheduler import metrics, preemption
 from scheduler.attempts import Attempt, Attempts
 from scheduler.cache import Cache
 from scheduler.eviction import Evictor
@@ -28,9 +28,10 @@ from scheduler.framework import (
     Resource,
     Status,
 )
-from scheduler.measuring import MeasuredRuntime
+from scheduler.measuring import MEASURED_OF, MeasuredRuntime, timed_handler
 from scheduler.nominations import Nominations
 from scheduler.pods import Pod, pod_of
+from scheduler.preemption import Candidate
 from scheduler.queue import Place, Policy, QueuedPod, SchedulingQueue
 from scheduler.runtime import NoFit, Runtime
 from scheduler.waiting import WaitingPod
@@ -41,6 +42,7 @@ logger = logging.getLogger(__name__)
 _QUEUES = {Place.ACTIVE: "active", Place.BACKING_OFF: "backoff", Place.WAITING: "unschedulable"}
 #: what plugins may want to hear of
 _OTHER_KINDS = {
+    Resource.SERVICE: kinds.SERVICES,
     Resource.PERSISTENT_VOLUME: kinds.PERSISTENT_VOLUMES,
     Resource.PERSISTENT_VOLUME_CLAIM: kinds.PERSISTENT_VOLUME_CLAIMS,
     Resource.STORAGE_CLASS: kinds.STORAGE_CLASSES,
@@ -54,7 +56,6 @@ _OTHER_KINDS = {
     Resource.DEVICE_CLASS: kinds.DEVICE_CLASSES,
 }
 _BINDINGS_AT_ONCE = 100
-_MEASURED_OF = 10  # attempts one takes the plugins' time
 _HOUSEKEEPING_SECONDS = 30.0
 #: there was no node to ask a plugin about: a name no plugin has, so that every event counts
 _ANYTHING_MAY_HELP = frozenset({"no nodes"})
@@ -78,7 +79,7 @@ class Scheduler:
         self._waiting = handle.waiting
         self._profiles = dict(profiles)
         self._measured = {name: MeasuredRuntime(runtime) for name, runtime in profiles.items()}
-        self._placings = 0
+        self._placings = self._questions = self._bindings = 0
         self._clock = handle.clock
         self._extenders = extenders or Extenders(())
         self.cache = Cache()
@@ -90,15 +91,17 @@ class Scheduler:
         metrics.watch_cache("nodes", lambda: self.cache.nodes.count)
         metrics.watch_cache("pods", lambda: len(self.cache))
         metrics.watch_cache("assumed_pods", self.cache.count_assumed)
+        metrics.watch_events(self.queue.count_events)
+        metrics.watch_tasks("binding", lambda: self._bindings)
         self.nominations = Nominations(self.cache.nodes)
         self.attempts = Attempts()
         self._evictor = Evictor(handle.client, recorder, handle.waiting, handle.clock)
         self._binding_slots = asyncio.Semaphore(_BINDINGS_AT_ONCE)
-        informers.watch(kinds.NODES, on_change=self._on_node)
-        informers.watch(kinds.PODS, on_change=self._on_pod)
-        informers.watch(kinds.SERVICES, on_change=partial(self._on_other, Resource.SERVICE))
-        for resource in {one for runtime in profiles.values() for one in runtime.resources}:
-            informers.watch(_OTHER_KINDS[resource], on_change=partial(self._on_other, resource))
+        informers.watch(kinds.NODES, on_change=timed_handler(self._on_node, partial(_event, Resource.NODE)))
+        informers.watch(kinds.PODS, on_change=timed_handler(self._on_pod, _event_of_pod))
+        for resource in {Resource.SERVICE, *(one for runtime in profiles.values() for one in runtime.resources)}:
+            on_change = timed_handler(partial(self._on_other, resource), partial(_event, resource))
+            informers.watch(_OTHER_KINDS[resource], on_change=on_change)
 
     async def run(self) -> None:
         """Place pods for ever."""
@@ -107,7 +110,7 @@ class Scheduler:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_house(), name="housekeeping")
             while True:
-                await self._schedule_next(group)
+                await self._schedule(await self.queue.pop(), group)
                 await asyncio.sleep(0)  # a long queue must not keep events and bindings from their turn
 
     # -- events -------------------------------------------------------------------------------------------------------
@@ -125,8 +128,7 @@ class Scheduler:
             self.queue.happened(ClusterEvent(Resource.NODE, action, old, new))
 
     def _on_other(self, resource: Resource, old: Json | None, new: Json | None) -> None:
-        action = Action.ADD if old is None else Action.DELETE if new is None else Action.UPDATE
-        self.queue.happened(ClusterEvent(resource, action, old, new))
+        self.queue.happened(_event(resource, old, new))
 
     def _on_pod(self, old: Json | None, new: Json | None) -> None:
         if new is None or pods.is_terminal(new):
@@ -181,7 +183,9 @@ class Scheduler:
         return self._profiles[pod.scheduler_name].sort_key(pod, queued_at)
 
     def _helps(self, pod: Pod, rejected_by: frozenset[str], event: ClusterEvent) -> bool:
-        return self._profiles[pod.scheduler_name].helps(pod, rejected_by, event)
+        self._questions += 1
+        profiles = self._profiles if self._questions % MEASURED_OF else self._measured
+        return profiles[pod.scheduler_name].helps(pod, rejected_by, event)
 
     # -- one pod ------------------------------------------------------------------------------------------------------
 
@@ -191,12 +195,12 @@ class Scheduler:
         self._measured[runtime.scheduler_name] = MeasuredRuntime(runtime)
         self.queue.flush_waiting(at_once=True)
 
-    def try_next(self, group: asyncio.TaskGroup) -> bool:
+    async def try_next(self, group: asyncio.TaskGroup) -> bool:
         """Place the next pod if there is one at this moment; whether there was."""
         entry = self.queue.pop_ready()
         if entry is None:
             return False
-        self._attempt(entry, group)
+        await self._schedule(entry, group)
         return True
 
     @property
@@ -204,8 +208,7 @@ class Scheduler:
         """Whether no pod is ready, under way or backing off: those that wait fit nowhere as things are."""
         return not any(self.queue.count(place) for place in (Place.ACTIVE, Place.BACKING_OFF, Place.IN_FLIGHT))
 
-    async def _schedule_next(self, group: asyncio.TaskGroup) -> None:
-        entry = await self.queue.pop()
+    async def _schedule(self, entry: QueuedPod, group: asyncio.TaskGroup) -> None:
         if self._extenders:
             await self._attempt_with_extenders(entry, group)
         else:
@@ -254,7 +257,7 @@ class Scheduler:
         """Choose and assume, without giving way in between: the table is the snapshot."""
         pod, state = entry.pod, CycleState()
         self._placings += 1
-        profiles = self._profiles if self._placings % _MEASURED_OF else self._measured
+        profiles = self._profiles if self._placings % MEASURED_OF else self._measured
         runtime = profiles[pod.scheduler_name]
         started = time.perf_counter()
         try:
@@ -272,12 +275,10 @@ class Scheduler:
             self._give_back(runtime, state, pod, node)
             self._failed(group, entry, _failure(status))
             return
-        if waits:
-            waiting = WaitingPod(pod, node, waits)
+        waiting = WaitingPod(pod, node, waits) if waits else None
+        if waiting is not None:
             self._waiting.add(waiting)
-            group.create_task(self._bind_when_allowed(group, entry, state, waiting), name=f"wait {pod.key}")
-            return
-        group.create_task(self._bind(group, entry, state, node), name=f"bind {pod.key}")
+        group.create_task(self._binding_cycle(group, entry, state, node, waiting), name=f"bind {pod.key}")
 
     def _fits_nowhere(self, entry: QueuedPod, group: asyncio.TaskGroup, problem: NoFit) -> None:
         pod, diagnosis = entry.pod, problem.diagnosis
@@ -288,24 +289,31 @@ class Scheduler:
         failure = _Failure("Unschedulable", str(problem), rejected_by)
         nomination = diagnosis.nomination
         if nomination is not None and self._extenders:
-            agreeing = self._nominate_if_agreed(group, pod, failure, nomination)
+            candidates = diagnosis.candidates or (Candidate(nomination.node, nomination.victims),)
+            agreeing = self._nominate_if_agreed(group, pod, failure, candidates)
             group.create_task(agreeing, name=f"agree for {pod.key}")
         else:
             self._nominate(group, pod, nomination)
             failure = replace(failure, nominated=nomination.node if nomination else "")
+        diagnosis.candidates = ()  # it is remembered for those who ask why, and they are many
         self._failed(group, entry, failure)
 
     async def _nominate_if_agreed(
-        self, group: asyncio.TaskGroup, pod: Pod, failure: "_Failure", nomination: Nomination
+        self, group: asyncio.TaskGroup, pod: Pod, failure: "_Failure", candidates: Sequence[Candidate]
     ) -> None:
         try:
-            agreed = await self._extenders.preempt(pod, nomination)
+            agreed = await self._extenders.preempt(pod, candidates, self._pods_on)
         except ExtenderProblem as problem:
             logger.warning("preempting for %s: %s", pod.key, problem)
             return
-        if agreed is not None and self.queue.place_of(pod.key) is not None:
-            self._nominate(group, pod, agreed)
-            await self._write_condition(pod, replace(failure, nominated=agreed.node))
+        if agreed and self.queue.place_of(pod.key) is not None:
+            chosen = preemption.best(agreed)
+            self._nominate(group, pod, Nomination(chosen.node, chosen.victims))
+            await self._write_condition(pod, replace(failure, nominated=chosen.node))
+
+    def _pods_on(self, node: str) -> Iterable[Pod]:
+        row = self.cache.nodes.row_of(node)
+        return () if row is None else self.cache.nodes.pods_on(row)
 
     def _reserve(self, runtime: Runtime, state: CycleState, pod: Pod, node: str) -> tuple[Status, Mapping[str, float]]:
         try:
@@ -341,6 +349,18 @@ class Scheduler:
         except Exception:  # the pod is tried again, and the plugin with it
             logger.exception("making room for %s", pod.key)
 
+    async def _binding_cycle(
+        self, group: asyncio.TaskGroup, entry: QueuedPod, state: CycleState, node: str, waiting: WaitingPod | None
+    ) -> None:
+        self._bindings += 1
+        try:
+            if waiting is None:
+                await self._bind(group, entry, state, node)
+            else:
+                await self._bind_when_allowed(group, entry, state, waiting)
+        finally:
+            self._bindings -= 1
+
     async def _bind_when_allowed(
         self, group: asyncio.TaskGroup, entry: QueuedPod, state: CycleState, waiting: WaitingPod
     ) -> None:
@@ -368,7 +388,8 @@ class Scheduler:
                 logger.exception("binding %s to %s", pod.key, node)
                 status = Status(Code.ERROR, (str(problem),))
         if status.code is Code.SUCCESS:
-            metrics.bound(entry.attempts, self._clock.monotonic() - entry.queued_at)
+            seconds = self._clock.monotonic() - entry.queued_at
+            metrics.bound(entry.attempts, seconds, after_flush=entry.flushed)
             self.queue.done(pod.key)
             message = f"Successfully assigned {pod.key} to {node}"
             self._recorder.event(pod.obj, kinds.PODS, "Normal", "Scheduled", message)
@@ -436,6 +457,17 @@ def _failure(status: Status) -> _Failure:
     if status.is_rejection:
         return _Failure("Unschedulable", status.message, frozenset({status.plugin}))
     return _Failure("SchedulerError", status.message)
+
+
+def _event(resource: Resource, old: Json | None, new: Json | None) -> ClusterEvent:
+    return ClusterEvent(resource, Action.of(old, new), old, new)
+
+
+def _event_of_pod(old: Json | None, new: Json | None) -> ClusterEvent:
+    """To get a node is to come as an assigned pod (upstream: eventhandlers.go)."""
+    if not pods.node_of(new or old or {}):
+        return _event(Resource.PENDING_POD, old, new)
+    return _event(Resource.ASSIGNED_POD, old if old is not None and pods.node_of(old) else None, new)
 
 
 def _node_matters(old: Json, new: Json) -> bool:

@@ -24,6 +24,7 @@ from machinery.api import kinds, meta, pods
 from machinery.api.codec import Json
 from machinery.api.names import ObjectKey
 from scheduler import config, workloads
+from scheduler.extender import Extenders
 from scheduler.framework import Handle
 from scheduler.scheduler import Scheduler
 from scheduler.simulated_cluster import NoEvents, SimulatedCluster
@@ -59,10 +60,8 @@ class Result:
 class Simulation:
     """A scheduler and a cluster."""
 
-    def __init__(self, configuration: config.SchedulerConfiguration, seed: int) -> None:
+    def __init__(self, configuration: config.SchedulerConfiguration, seed: int, extenders: Extenders) -> None:
         """Raises ConfigError."""
-        if configuration.extenders:
-            raise config.ConfigError("extenders are asked over HTTP, which a simulation does not do")
         self.cluster = SimulatedCluster()
         self._clock = FakeClock()
         self._group: asyncio.TaskGroup | None = None
@@ -71,7 +70,7 @@ class Simulation:
         recorder: Any = NoEvents()
         profiles = {name: config.build(one, handle) for name, one in config.check(configuration).items()}
         backoff = (configuration.pod_initial_backoff_seconds, configuration.pod_max_backoff_seconds)
-        self.scheduler = Scheduler(handle, recorder, profiles, backoff=backoff)
+        self.scheduler = Scheduler(handle, recorder, profiles, backoff=backoff, extenders=extenders)
 
     def add(self, workload: Workload) -> None:
         """The cluster as it is at first."""
@@ -108,7 +107,7 @@ class Simulation:
         """Try what is ready; bindings and evictions have their turns in between."""
         more = True
         while more:
-            more = self.scheduler.try_next(group)
+            more = await self.scheduler.try_next(group)
             await asyncio.sleep(0)
 
     def result(self, nodes: int, names: Sequence[str], seconds: float, cpu: float) -> Result:
@@ -137,14 +136,21 @@ class Simulation:
 
 async def run(workload: Workload, configuration: config.SchedulerConfiguration, seed: int) -> tuple[Simulation, Result]:
     """Simulate; what the cluster has at first is not measured."""
-    simulation = Simulation(configuration, seed)
-    simulation.add(workload)
-    await simulation.place(workload.before)
-    started, cpu = time.perf_counter(), time.process_time()
-    await _place_in_turns(simulation, workload)
+    async with _extenders(configuration) as extenders:
+        simulation = Simulation(configuration, seed, extenders)
+        simulation.add(workload)
+        await simulation.place(workload.before)
+        started, cpu = time.perf_counter(), time.process_time()
+        await _place_in_turns(simulation, workload)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     names = [meta.name_of(pod) for pod in workload.pods]
     return simulation, simulation.result(len(workload.nodes), names, seconds, cpu)
+
+
+def _extenders(configuration: config.SchedulerConfiguration) -> Extenders:
+    """They are asked as a real scheduler does, but to bind: the cluster is nowhere that they could reach."""
+    asked = [one.model_copy(update={"bind_verb": ""}) for one in configuration.extenders]
+    return Extenders(asked, blocking=True)
 
 
 async def _place_in_turns(simulation: Simulation, workload: Workload) -> None:

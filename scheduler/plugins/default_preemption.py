@@ -57,6 +57,7 @@ class DefaultPreemption:
             if found:
                 chosen = preemption.best(found)
                 diagnosis.nomination = Nomination(chosen.node, chosen.victims)
+                diagnosis.candidates = found
                 return OK
         return _none(f"0/{diagnosis.total} nodes are available: {', '.join(_reasons(diagnosis, len(rows)))}.")
 

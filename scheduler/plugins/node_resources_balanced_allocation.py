@@ -7,7 +7,7 @@ import numpy as np
 
 from scheduler.cache import Mask, NodeTable, Vector
 from scheduler.framework import MAX_SCORE, OK, SKIP, CycleState, Status
-from scheduler.plugins.node_resources_fit import DEFAULT_WEIGHTS
+from scheduler.plugins.node_resources_fit import DEFAULT_WEIGHTS, is_scored
 from scheduler.pods import Pod
 
 
@@ -25,8 +25,9 @@ class NodeResourcesBalancedAllocation:
 
     def score(self, state: CycleState, pod: Pod, nodes: NodeTable) -> Vector:
         """Resources a node does not offer do not count."""
-        offered = np.stack([nodes.allocatable(resource) for resource in self._resources])
-        used = np.stack([nodes.requested(resource) + pod.requests.get(resource, 0) for resource in self._resources])
+        resources = [resource for resource in self._resources if is_scored(pod, resource)]
+        offered = np.stack([nodes.allocatable(resource) for resource in resources])
+        used = np.stack([nodes.requested(resource) + pod.requests.get(resource, 0) for resource in resources])
         shares = np.minimum(np.divide(used, offered, out=np.zeros(used.shape), where=offered > 0), 1.0)
         counted = offered > 0
         number = np.maximum(counted.sum(axis=0), 1)

@@ -1,6 +1,7 @@
 """NodeResourcesFit: does the node have what the pod asks for, and how much would be left."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -50,9 +51,11 @@ class NodeResourcesFit:
     def score(self, state: CycleState, pod: Pod, nodes: NodeTable) -> Vector:
         """The weighted mean over the resources of the share that is free (or, by MostAllocated, used)."""
         if self._shape is not None:
-            return self._by_shape(pod, nodes, *self._shape)
+            return self._by_shape(pod, nodes, self._shape)
         total, weights = nodes.zeros(), nodes.zeros()
         for resource, weight in self._weights.items():
+            if not is_scored(pod, resource):
+                continue
             allocatable = nodes.allocatable(resource)
             counted = allocatable > 0
             total += np.where(counted, self._share(allocatable, wanted(pod, nodes, resource)) * weight, 0)
@@ -60,26 +63,29 @@ class NodeResourcesFit:
         score: Vector = np.floor(np.divide(total, weights, out=nodes.zeros(), where=weights > 0))
         return score
 
-    def _by_shape(self, pod: Pod, nodes: NodeTable, utilization: Vector, points: Vector) -> Vector:
+    def _by_shape(self, pod: Pod, nodes: NodeTable, points: Amounts) -> Vector:
         """Points for how full a node would be, along a broken line; a resource without points does not count.
 
         Upstream: noderesources/requested_to_capacity_ratio.go.
         """
         total, weights = nodes.zeros(), nodes.zeros()
         for resource, weight in self._weights.items():
-            allocatable, requested = nodes.allocatable(resource), wanted(pod, nodes, resource)
-            used = np.where(requested > allocatable, 100, requested * 100 // np.maximum(allocatable, 1))
-            earned = np.trunc(np.interp(used, utilization, points))
+            if not is_scored(pod, resource):
+                continue
+            allocatable = nodes.allocatable(resource)
+            used = np.minimum(wanted(pod, nodes, resource), allocatable)
+            earned = points[used * 100 // np.maximum(allocatable, 1)]
             counts = (allocatable > 0) & (earned > 0)
             total += np.where(counts, earned * weight, 0)
             weights += np.where(counts, weight, 0)
-        score: Vector = np.rint(np.divide(total, weights, out=nodes.zeros(), where=weights > 0))
+        score: Vector = np.floor(np.divide(total, weights, out=nodes.zeros(), where=weights > 0) + 0.5)
         return score
 
     def _share(self, allocatable: Amounts, requested: Amounts) -> Vector:
-        counted = requested if self._most else allocatable - requested
+        used = np.minimum(requested, allocatable)  # pods that ask for nothing weigh something, so it may be more
+        counted = used if self._most else allocatable - used
         share: Vector = np.floor(counted * MAX_SCORE / np.maximum(allocatable, 1))
-        return np.where(requested > allocatable, 0.0, share)
+        return share
 
     def helps(self, pod: Pod, event: ClusterEvent) -> bool:
         """A pod went away, a node came or offers more, or the pod asks for less."""
@@ -104,13 +110,33 @@ class NodeResourcesFit:
         return resource in self._ignored or resource.startswith(self._ignored_groups)
 
 
-def _shape(ratio: Mapping[str, Any]) -> tuple[Vector, Vector]:
-    """Use in percent and its points of 100 (a configuration has points of 10). Raises BadArguments without any."""
+def _shape(ratio: Mapping[str, Any]) -> Amounts:
+    """Points of 100 for each percent of use (a configuration has points of 10). Raises BadArguments without any."""
     shape = sorted(ratio.get("shape") or (), key=lambda point: point.get("utilization") or 0)
     if not shape:
         raise BadArguments("requestedToCapacityRatio.shape: Required value: at least one point must be specified")
-    utilization = np.array([float(point.get("utilization") or 0) for point in shape])
-    return utilization, np.array([float(point.get("score") or 0) * 10 for point in shape])
+    corners = [(point.get("utilization") or 0, (point.get("score") or 0) * 10) for point in shape]
+    return np.array([_on_line(corners, percent) for percent in range(101)], dtype=np.int64)
+
+
+def _on_line(corners: Sequence[tuple[int, int]], place: int) -> int:
+    """Between two corners whole points count from the left one on (upstream: helper.BuildBrokenLinearFunction)."""
+    if place <= corners[0][0]:
+        return corners[0][1]
+    for (left, low), (right, high) in pairwise(corners):
+        if place <= right:
+            steps = abs(high - low) * (place - left) // (right - left)
+            return low + (steps if high > low else -steps)
+    return corners[-1][1]
+
+
+def is_scored(pod: Pod, resource: str) -> bool:
+    """Whether a resource counts for a pod: cpu, memory and storage always, others only if it asks for them.
+
+    Upstream: noderesources/resource_allocation.go, calculateResourceAllocatableRequest.
+    """
+    is_scalar = "/" in resource or resource.startswith(("hugepages-", "attachable-volumes-"))
+    return not is_scalar or resource in pod.requests
 
 
 def wanted(pod: Pod, nodes: NodeTable, resource: str) -> Amounts:

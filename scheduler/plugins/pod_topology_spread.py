@@ -27,6 +27,8 @@ SYSTEM_DEFAULTS: Final[tuple[Json, ...]] = (
     {"topologyKey": HOSTNAME, "maxSkew": 3, "whenUnsatisfiable": "ScheduleAnyway"},
     {"topologyKey": ZONE, "maxSkew": 5, "whenUnsatisfiable": "ScheduleAnyway"},
 )
+#: what makes pods that are alike
+_OWNERS: Final = (kinds.REPLICA_SETS, kinds.STATEFUL_SETS, kinds.REPLICATION_CONTROLLERS)
 _REASON: Final = "node(s) didn't match pod topology spread constraints"
 
 
@@ -56,7 +58,7 @@ class PodTopologySpread:
 
     def __init__(self, handle: Handle, args: Mapping[str, Any] | None = None) -> None:
         self._services = handle.informers.watch(kinds.SERVICES)
-        self._replica_sets = handle.informers.watch(kinds.REPLICA_SETS)
+        self._owners = {kind.kind: handle.informers.watch(kind) for kind in _OWNERS}
         listed = (args or {}).get("defaultingType") == "List"
         self._by_system = not listed
         self._defaults: Iterable[Json] = (args or {}).get("defaultConstraints") or () if listed else SYSTEM_DEFAULTS
@@ -89,16 +91,16 @@ class PodTopologySpread:
         """The weighted number of like pods in the node's domains; `normalize` turns it round."""
         rules = self._remembered(state, pod)
         soft = [one for one in rules.constraints if not one.hard]
-        considered = state.data["PodTopologySpread/fits"]
-        if not rules.by_system:  # a node without one of the keys is out of the game
+        labelled = nodes.all()
+        if not rules.by_system:  # a node without one of the keys is out of the game, and so are its pods
             for one in soft:
-                considered = considered & nodes.label(one.key).present()
+                labelled &= nodes.label(one.key).present()
+        considered = labelled & state.data["PodTopologySpread/fits"]
         state.data["PodTopologySpread/ignored"] = ~considered
         scores = nodes.zeros()
-        selectors = {one.selector for one in soft}
-        counts = {selector: nodes.count_pods(pod.key.namespace, selector) for selector in selectors}
+        counts = {selector: _like(selector, pod, nodes) for selector in {one.selector for one in soft}}
         for one in soft:
-            scores += _crowding(one, pod, nodes, counts[one.selector], considered)
+            scores += _crowding(one, pod, nodes, counts[one.selector], labelled, considered)
         return np.rint(scores)
 
     def normalize(self, state: CycleState, scores: Vector, fits: Mask) -> Vector:
@@ -125,25 +127,32 @@ class PodTopologySpread:
         own = pod.spec.get("topologySpreadConstraints")
         if own:
             return _Rules(tuple(_constraint(one, pod, _selector(one, pod)) for one in own), by_system=False)
-        selector = default_selector(pod, self._services, self._replica_sets)
+        selector = default_selector(pod, self._services, self._owners)
         if selector.empty:
             return _Rules((), by_system=False)
         return _Rules(tuple(_constraint(one, pod, selector) for one in self._defaults), self._by_system)
 
 
-def default_selector(pod: Pod, services: Lister, replica_sets: Lister) -> LabelSelector:
-    """What selects the pod: its Services and its ReplicaSet together (upstream: plugins/helper/spread.go)."""
+def default_selector(pod: Pod, services: Lister, owners: Mapping[str, Lister]) -> LabelSelector:
+    """What selects the pod: its Services and what controls it together (upstream: plugins/helper/spread.go)."""
     terms: list[Requirement] = []
     for service in services.in_namespace(pod.key.namespace):
         labels = (service.get("spec") or {}).get("selector") or {}
         if labels and LabelSelector.from_labels(labels).matches(pod.labels):
             terms += LabelSelector.from_labels(labels).requirements
-    owner = meta.controller_of(pod.obj)
-    if owner is not None and owner.get("kind") == "ReplicaSet":
-        replica_set = replica_sets.get(ObjectKey(pod.key.namespace, owner["name"]))
-        if replica_set is not None:
-            terms += LabelSelector.from_dict(replica_set["spec"].get("selector")).requirements
-    return LabelSelector(tuple(terms))
+    return LabelSelector((*terms, *_controlled_by(pod, owners)))
+
+
+def _controlled_by(pod: Pod, owners: Mapping[str, Lister]) -> tuple[Requirement, ...]:
+    reference = meta.controller_of(pod.obj) or {}
+    known = owners.get(reference.get("kind") or "")
+    owner = known.get(ObjectKey(pod.key.namespace, reference["name"])) if known is not None else None
+    if owner is None:
+        return ()
+    selector = owner["spec"].get("selector")
+    if reference["kind"] == kinds.REPLICATION_CONTROLLERS.kind:
+        return LabelSelector.from_labels(selector or {}).requirements
+    return LabelSelector.from_dict(selector).requirements
 
 
 def _selector(constraint: Json, pod: Pod) -> LabelSelector:
@@ -168,7 +177,7 @@ def _skew(constraint: Constraint, pod: Pod, nodes: NodeTable, labelled: Mask) ->
     """For each row, how far its domain would be ahead of the emptiest one with the pod in it."""
     eligible = labelled & _counted(constraint, pod, nodes)
     ids = nodes.label(constraint.key).ids
-    counts = nodes.count_pods(pod.key.namespace, constraint.selector)
+    counts = _like(constraint.selector, pod, nodes)
     per_domain = _per_domain(constraint, nodes, counts, eligible)
     domains = np.unique(ids[eligible])
     lowest = per_domain[domains].min() if len(domains) >= constraint.min_domains and len(domains) else 0
@@ -182,17 +191,26 @@ def _counted(constraint: Constraint, pod: Pod, nodes: NodeTable) -> Mask:
     return counted & tolerated_nodes(pod, nodes) if constraint.honor_taints else counted
 
 
-def _crowding(constraint: Constraint, pod: Pod, nodes: NodeTable, counts: Amounts, considered: Mask) -> Vector:
+def _crowding(
+    constraint: Constraint, pod: Pod, nodes: NodeTable, counts: Amounts, labelled: Mask, considered: Mask
+) -> Vector:
+    """Upstream: podtopologyspread/scoring.go. To be without the label is a domain, too, where that is allowed."""
     column = nodes.label(constraint.key)
-    present = column.present()
     if constraint.key == HOSTNAME:
         domains = int(np.count_nonzero(considered))
     else:
-        eligible = _counted(constraint, pod, nodes)
-        counts = _per_domain(constraint, nodes, counts, eligible & present)[column.ids]
-        domains = int(np.count_nonzero(np.bincount(column.ids[considered & present])))
+        eligible = labelled & _counted(constraint, pod, nodes)
+        counts = _per_domain(constraint, nodes, counts, eligible)[column.ids]
+        domains = int(np.count_nonzero(np.bincount(column.ids[considered])))
     crowding = counts * np.log(domains + 2) + (constraint.max_skew - 1)
-    return np.where(present, crowding, 0.0)
+    return np.where(column.present(), crowding, 0.0)
+
+
+def _like(selector: LabelSelector, pod: Pod, nodes: NodeTable) -> Amounts:
+    """How many pods of the selector each node has; an empty one counts none (upstream: countPodsMatchSelector)."""
+    if selector.empty:
+        return np.zeros(nodes.size, dtype=np.int64)
+    return nodes.count_pods(pod.key.namespace, selector)
 
 
 def _per_domain(constraint: Constraint, nodes: NodeTable, counts: Amounts, eligible: Mask) -> Amounts:

@@ -1,7 +1,9 @@
 """What plugins answer, written plainly from upstream's rules for one node at a time: the reference for the vectors."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import pairwise
 
 from machinery.api import meta, nodes, pods
 from machinery.api.codec import Json
@@ -10,6 +12,7 @@ Cluster = Mapping[str, tuple[Json, Sequence[Json]]]  # node's name → the node,
 
 _MOST_PER_CONTAINER = 1000 * 1024 * 1024
 _LEAST_IMAGE = 23 * 1024 * 1024
+_HOSTNAME = "kubernetes.io/hostname"
 _DEFAULTS = {"cpu": 100, "memory": 200 * 1024 * 1024}
 
 
@@ -108,31 +111,65 @@ def resources_fit(pod: Json, node: Json, others: Sequence[Json]) -> bool:
     return True
 
 
-def allocation_score(pod: Json, node: Json, others: Sequence[Json], *, most: bool) -> int:
+def allocation_score(pod: Json, node: Json, others: Sequence[Json], weights: Mapping[str, int], *, most: bool) -> int:
     """NodeResourcesFit's score, by LeastAllocated or MostAllocated."""
-    total = weights = 0
-    for name in ("cpu", "memory"):
+    total = parts = 0
+    for weight, wanted, have in _weighed(pod, node, others, weights):
+        used = min(wanted, have)
+        total, parts = total + (used if most else have - used) * 100 // have * weight, parts + weight
+    return total // parts if parts else 0
+
+
+def shape_score(
+    pod: Json, node: Json, others: Sequence[Json], weights: Mapping[str, int], shape: Sequence[tuple[int, int]]
+) -> int:
+    """NodeResourcesFit's score, by RequestedToCapacityRatio; the shape has percents and points of 100."""
+    total = parts = 0
+    for weight, wanted, have in _weighed(pod, node, others, weights):
+        points = _on_line(shape, min(wanted, have) * 100 // have)
+        if points > 0:
+            total, parts = total + points * weight, parts + weight
+    return math.floor(Fraction(total, parts) + Fraction(1, 2)) if parts else 0
+
+
+def _on_line(shape: Sequence[tuple[int, int]], place: int) -> int:
+    if place <= shape[0][0]:
+        return shape[0][1]
+    for (left, low), (right, high) in pairwise(shape):
+        if place <= right:
+            return low + math.trunc(Fraction((high - low) * (place - left), right - left))
+    return shape[-1][1]
+
+
+def _weighed(
+    pod: Json, node: Json, others: Sequence[Json], weights: Mapping[str, int]
+) -> Iterator[tuple[int, int, int]]:
+    """Weight, what would be wanted and what there is, of the resources that count on a node for a pod."""
+    for name, weight in weights.items():
         have = offered(node).get(name, 0)
-        if not have:
-            continue
-        wanted = sum(_weighed(one, name) for one in [*others, pod])
-        share = 0 if wanted > have else (wanted if most else have - wanted) * 100 // have
-        total, weights = total + share, weights + 1
-    return total // weights if weights else 0
+        if have and not _bypassed(pod, name):
+            yield weight, sum(_counting_as(one, name) for one in [*others, pod]), have
 
 
-def _weighed(pod: Json, name: str) -> int:
-    """What a pod counts as: a container that asks for nothing still weighs something."""
+def _bypassed(pod: Json, name: str) -> bool:
+    """Extended resources are not scored for pods that do not ask for them."""
+    return name not in _DEFAULTS and not pods.requests_of(pod).get(name, 0)
+
+
+def _counting_as(pod: Json, name: str) -> int:
+    """What a pod counts as: a container that asks for no cpu or memory still weighs something."""
     silent = [
         one for one in pod["spec"]["containers"] if name not in ((one.get("resources") or {}).get("requests") or {})
     ]
-    return pods.requests_of(pod).get(name, 0) + len(silent) * _DEFAULTS[name]
+    return pods.requests_of(pod).get(name, 0) + len(silent) * _DEFAULTS.get(name, 0)
 
 
-def balance_score(pod: Json, node: Json, others: Sequence[Json]) -> int:
+def balance_score(pod: Json, node: Json, others: Sequence[Json], names: Sequence[str]) -> int:
     """NodeResourcesBalancedAllocation's score."""
     shares = []
-    for name in ("cpu", "memory"):
+    for name in names:
+        if _bypassed(pod, name):
+            continue
         if have := offered(node).get(name, 0):
             used = sum(pods.requests_of(one).get(name, 0) for one in [*others, pod])
             shares.append(min(used / have, 1.0))
@@ -165,7 +202,7 @@ def spread_fits(pod: Json, name: str, cluster: Cluster) -> bool:
 
 def _constraint_fits(pod: Json, name: str, cluster: Cluster, constraint: Json) -> bool:
     keys = [one["topologyKey"] for one in pod["spec"]["topologySpreadConstraints"]]
-    key, wanted = constraint["topologyKey"], constraint["labelSelector"]["matchLabels"]
+    key, wanted = constraint["topologyKey"], _wanted(pod, constraint)
     counts: dict[str, int] = {}
     for node, others in cluster.values():
         labels = meta.labels_of(node)
@@ -182,6 +219,51 @@ def _constraint_fits(pod: Json, name: str, cluster: Cluster, constraint: Json) -
     return counts.get(mine[key], 0) + itself - least <= int(constraint["maxSkew"])
 
 
+def spread_scores(
+    pod: Json, cluster: Cluster, fits: Collection[str], constraints: Sequence[Json], *, by_system: bool
+) -> dict[str, int]:
+    """PodTopologySpread's normalised scores of the nodes that fit, by constraints that are only a preference.
+
+    By system: they are those for pods without any, and a node that lacks one of the keys is scored by the others.
+    """
+    keys = [] if by_system else [one["topologyKey"] for one in constraints]
+    there = {
+        name: (node, others)
+        for name, (node, others) in cluster.items()
+        if all(key in meta.labels_of(node) for key in keys)
+    }
+    scored = [name for name in fits if name in there]
+    raw = {
+        name: math.floor(sum(_crowding(pod, name, there, scored, one) for one in constraints) + 0.5) for name in scored
+    }
+    least, most = min(raw.values(), default=0), max(raw.values(), default=0)
+    found = {name: 100 * (most + least - crowding) // most if most else 100 for name, crowding in raw.items()}
+    return {name: found.get(name, 0) for name in fits}
+
+
+def _crowding(pod: Json, name: str, there: Cluster, scored: Collection[str], constraint: Json) -> float:
+    """How many like pods a node's domain has, weighted by how many domains there are."""
+    key = constraint["topologyKey"]
+    mine = meta.labels_of(there[name][0]).get(key)
+    if mine is None:
+        return 0.0
+    if key == _HOSTNAME:  # whatever the policies say
+        domain, domains = [there[name]], len(scored)
+    else:
+        nodes_in = [one for one in there.values() if meta.labels_of(one[0]).get(key) == mine]
+        domain = [one for one in nodes_in if _counts(pod, one[0], constraint)]
+        domains = len({meta.labels_of(there[one][0]).get(key) for one in scored})  # none is one, too
+    count = sum(_like(other, pod, _wanted(pod, constraint)) for _, others in domain for other in others)
+    return count * math.log(domains + 2) + int(constraint["maxSkew"]) - 1
+
+
+def _wanted(pod: Json, constraint: Json) -> dict[str, str]:
+    """The labels of like pods: the selector's, and the pod's own by matchLabelKeys."""
+    labels = meta.labels_of(pod)
+    own = {key: labels[key] for key in constraint.get("matchLabelKeys") or () if key in labels}
+    return {**constraint["labelSelector"].get("matchLabels", {}), **own}
+
+
 def _counts(pod: Json, node: Json, constraint: Json) -> bool:
     if constraint.get("nodeAffinityPolicy") != "Ignore" and not affinity_fits(pod, node):
         return False
@@ -189,6 +271,7 @@ def _counts(pod: Json, node: Json, constraint: Json) -> bool:
 
 
 def _like(other: Json, pod: Json, wanted: Mapping[str, str]) -> bool:
+    """An empty selector counts nobody (upstream: countPodsMatchSelector)."""
     if meta.namespace_of(other) != meta.namespace_of(pod) or meta.is_being_deleted(other):
         return False
-    return all(meta.labels_of(other).get(key) == value for key, value in wanted.items())
+    return bool(wanted) and all(meta.labels_of(other).get(key) == value for key, value in wanted.items())

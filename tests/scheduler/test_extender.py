@@ -20,9 +20,10 @@ from machinery.component.tls import CertRequest, create_ca, issue
 from scheduler import config
 from scheduler.config import ExtenderConfig, Profile, SchedulerConfiguration
 from scheduler.extender import ExtenderProblem, Extenders
-from scheduler.framework import Nomination
+from scheduler.pods import Pod
+from scheduler.preemption import Candidate
 from tests.ports import free_port
-from tests.scheduler.objects import handle, node, pod, table
+from tests.scheduler.objects import handle, node, pod, pod_object, table
 from tests.scheduler.test_scheduler import Setup, running
 
 Answer = Callable[[Json], Any]
@@ -221,23 +222,89 @@ def test_what_only_an_extender_counts_the_scheduler_does_not() -> None:
     assert not config.build(Profile(), handle()).fits(wanting, table(node("n1")), 0)
 
 
-async def test_victims_are_those_that_it_agrees_to() -> None:
-    victims = (pod("a"), pod("b"))
+CANDIDATES = (Candidate("n1", (pod("a"), pod("b")), 1), Candidate("n2", (pod("c"),)))
 
-    def spare_b(body: Json) -> Json:
-        assert [meta.name_of(one) for one in body["NodeNameToVictims"]["n1"]["Pods"]] == ["a", "b"]
-        return {"NodeNameToMetaVictims": {"n1": {"Pods": [{"UID": "uid-a"}]}}}
 
-    asked = Asked(preempt=spare_b)
-    async with extender(asked) as url, Extenders([configured(url, preemptVerb="preempt")]) as one:
-        agreed = await one.preempt(pod("p"), Nomination("n1", victims))
-        assert agreed is not None
-        assert [victim.key.name for victim in agreed.victims] == ["a"]
-        asked.answers["preempt"] = lambda body: {"NodeNameToMetaVictims": {}}
-        assert await one.preempt(pod("p"), Nomination("n1", victims)) is None
-        asked.answers["preempt"] = lambda body: 500
-        with pytest.raises(ExtenderProblem, match="code 500"):
-            await one.preempt(pod("p"), Nomination("n1", victims))
+def _others_on(node: str) -> list[Pod]:
+    return [pod("d", priority=7)] if node == "n2" else []
+
+
+def agreeing_to(**victims: list[str]) -> Answer:
+    """The nodes that it keeps, and the pods that have to go there."""
+
+    def answer(body: Json) -> Json:
+        found = {node: {"Pods": [{"UID": f"uid-{name}"} for name in names]} for node, names in victims.items()}
+        return {"NodeNameToMetaVictims": found}
+
+    return answer
+
+
+async def test_it_is_shown_all_candidates_with_their_victims() -> None:
+    asked = Asked(preempt=agreeing_to())
+    for knows_nodes in (False, True):
+        facts = {"preemptVerb": "preempt", "nodeCacheCapable": knows_nodes}
+        async with extender(asked) as url, Extenders([configured(url, **facts)]) as one:
+            assert not await one.preempt(pod("p"), CANDIDATES, _others_on)
+    whole, named = asked.seen[0][1]["NodeNameToVictims"], asked.seen[1][1]["NodeNameToMetaVictims"]
+    assert {node: [meta.name_of(pod) for pod in one["Pods"]] for node, one in whole.items()} == {
+        "n1": ["a", "b"],
+        "n2": ["c"],
+    }
+    assert named == {
+        "n1": {"Pods": [{"UID": "uid-a"}, {"UID": "uid-b"}], "NumPDBViolations": 1},
+        "n2": {"Pods": [{"UID": "uid-c"}], "NumPDBViolations": 0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(agreeing_to(n1=["a"], n2=["c"]), {"n1": ["a"], "n2": ["c"]}, id="it-spares-one"),
+        pytest.param(agreeing_to(n2=["c"]), {"n2": ["c"]}, id="it-keeps-one-node"),
+        pytest.param(agreeing_to(n2=["c", "d"]), {"n2": ["d", "c"]}, id="another-pod-of-the-node-the-important-first"),
+        pytest.param(agreeing_to(), {}, id="it-keeps-none"),
+    ],
+)
+async def test_candidates_are_those_that_it_leaves(answer: Answer, expected: dict[str, list[str]]) -> None:
+    async with extender(Asked(preempt=answer)) as url:
+        async with Extenders([configured(url, preemptVerb="preempt")] * 2) as both:  # the other has its say, too
+            left = await both.preempt(pod("p"), CANDIDATES, _others_on)
+    assert {one.node: [victim.key.name for victim in one.victims] for one in left} == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "message", "ignored"),
+    [
+        pytest.param(lambda body: 500, "code 500", ["n1", "n2"], id="no-200"),
+        pytest.param(agreeing_to(n1=["d"], n2=["c"]), "UID: uid-d. on node: n1, but", ["n1", "n2"], id="not-there"),
+        pytest.param(agreeing_to(n1=[], n2=["c"]), 'at least one victim pod on node "n1"', ["n2"], id="no-victims"),
+    ],
+)
+async def test_an_answer_about_victims_that_makes_no_sense(answer: Answer, message: str, ignored: list[str]) -> None:
+    async with extender(Asked(preempt=answer)) as url:
+        async with Extenders([configured(url, preemptVerb="preempt")]) as one:
+            with pytest.raises(ExtenderProblem, match=message):
+                await one.preempt(pod("p"), CANDIDATES, _others_on)
+        async with Extenders([configured(url, preemptVerb="preempt", ignorable=True)]) as one:
+            left = await one.preempt(pod("p"), CANDIDATES, _others_on)
+            assert [candidate.node for candidate in left] == ignored
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "victim"),
+    [
+        pytest.param(agreeing_to(n1=["low"], n2=["middle"]), "n1", "low", id="the-best"),
+        pytest.param(agreeing_to(n2=["middle"]), "n2", "middle", id="the-only-one"),
+    ],
+)
+async def test_the_best_of_the_candidates_that_are_left_is_taken(answer: Answer, expected: str, victim: str) -> None:
+    async with placing(Asked(preempt=answer), node("n2"), preemptVerb="preempt") as setup:
+        for name, priority, where in (("low", 1, "n1"), ("middle", 2, "n2")):
+            setup.informers.tell("pods", None, pod_object(name, cpu="4", priority=priority, nodeName=where))
+        setup.add_pod("high", cpu="4", priority=10)
+        await _until(setup, lambda: setup.client.deleted)
+        assert setup.client.deleted == [victim]
+        assert setup.scheduler.nominations.less_important_on(expected, 100)
 
 
 async def test_a_pod_takes_nobodys_place_before_the_extender_agrees() -> None:

@@ -34,6 +34,7 @@ class RememberingClient:
     def __init__(self) -> None:
         self.bindings: dict[str, str] = {}
         self.conditions: dict[str, Json] = {}
+        self.deleted: list[str] = []
         self.refusal: Exception | None = None
 
     async def create(self, kind: Kind, obj: Json, *, subresource: str = "", name: str = "") -> Json:
@@ -47,6 +48,11 @@ class RememberingClient:
     async def patch(self, kind: Kind, name: str, namespace: str, patch: Json, **_: Any) -> Json:
         """Only conditions."""
         self.conditions[name] = patch["status"]["conditions"][0]
+        return {}
+
+    async def delete(self, kind: Kind, name: str, namespace: str, **_: Any) -> Json:
+        """Only victims."""
+        self.deleted.append(name)
         return {}
 
 

@@ -1,14 +1,24 @@
 """Simulations: repeatable, of every workload, from snapshots."""
 
+import asyncio
 import json
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
 import pytest
 import yaml
 
 from machinery.api import meta, pods
 from scheduler import config, simulate
+from scheduler.config import ExtenderConfig
+from scheduler.extender import Extenders
+from scheduler.pods import pod_of
 from scheduler.workloads import WORKLOADS, Workload, node, pod
 from tests.scheduler.device_objects import claim as devices
 from tests.scheduler.device_objects import device, device_class, exactly, slice_of
@@ -41,6 +51,70 @@ async def test_the_same_seed_gives_the_same_placements_and_another_one_others() 
     again, _ = await _run(WORKLOADS["basic"](40, 30), seed=7)
     other, _ = await _run(WORKLOADS["basic"](40, 30), seed=8)
     assert placements(first) == placements(again) != placements(other)
+
+
+class _Extender(BaseHTTPRequestHandler):
+    """Lets every second node pass, and takes its time, now more and now less."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one packet for each answer
+    asked: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        """Answer."""
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.asked.append(self.path)
+        time.sleep(random.random() / 200)
+        names = [name for name in body["NodeNames"] if int(name.removeprefix("node-")) % 2]
+        answer = json.dumps({"NodeNames": names}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: Any) -> None:
+        """Nobody reads it."""
+
+
+@contextmanager
+def _extender() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Extender)
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+async def test_extenders_are_asked_too_and_placements_stay_the_same() -> None:
+    with _extender() as url:
+        facts = {"urlPrefix": url, "filterVerb": "filter", "bindVerb": "bind", "nodeCacheCapable": True}
+        configured = config.SchedulerConfiguration.model_validate({"extenders": [facts]})
+        runs = [await simulate.run(WORKLOADS["basic"](10, 20), configured, 3) for _ in range(2)]
+    first, again = (dict(simulation.placements()) for simulation, _ in runs)
+    assert first == again
+    assert set(first.values()) == {f"node-{number}" for number in (1, 3, 5, 7, 9)}
+    assert set(_Extender.asked) == {"/filter"}
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_nothing_else_happens_while_an_extender_is_asked(*, blocking: bool) -> None:
+    happened = []
+
+    async def happen() -> None:
+        while True:
+            happened.append("something")
+            await asyncio.sleep(0)
+
+    with _extender() as url:
+        facts = {"urlPrefix": url, "filterVerb": "filter", "nodeCacheCapable": True}
+        async with Extenders([ExtenderConfig.model_validate(facts)], blocking=blocking) as extenders:
+            task = asyncio.ensure_future(happen())
+            opinion = await extenders.ask(pod_of(pod("p")), [node("node-1"), node("node-2")])
+            task.cancel()
+    assert opinion.fits == {"node-1"}
+    assert (not happened) == blocking
 
 
 async def test_what_does_not_fit_is_left_over_and_said_so() -> None:

@@ -3,11 +3,13 @@
 import math
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 
-from machinery.api import meta
+from machinery.api import kinds, meta
 from machinery.api.codec import Json
 from scheduler.cache import NodeTable
 from scheduler.framework import CycleState, Diagnosis
@@ -21,7 +23,7 @@ from scheduler.plugins.taint_toleration import TaintToleration
 from scheduler.pods import Pod, pod_of
 from scheduler.runtime import Enabled, Runtime
 from tests.scheduler import naive
-from tests.scheduler.objects import handle, named
+from tests.scheduler.objects import StoresOnly, handle, named
 
 ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
 IMAGES = {f"image-{size}:1": size * 1024 * 1024 for size in (5, 40, 300, 2000)}
@@ -91,6 +93,41 @@ class RandomCluster:
             "status": {"allocatable": resources, "images": images},
         }
 
+    def some(self) -> set[str]:
+        """Names of some of the nodes, as filters might leave them."""
+        return {name for name in self.there if self.dice.random() < 0.7}
+
+    def each(self, asked: Callable[[Json, list[Json]], float]) -> dict[str, float]:
+        """What is answered for each node, and the pods on it."""
+        return {name: asked(node, others) for name, (node, others) in self.there.items()}
+
+    def weights(self) -> dict[str, int]:
+        """Some resources, and what they count for."""
+        dice = self.dice
+        names = dice.sample(["cpu", "memory", "example.com/gpu"], dice.randrange(1, 4))
+        return {name: dice.randrange(1, 5) for name in names}
+
+    def selector(self) -> Json:
+        """At times, what keeps a pod from some of the nodes."""
+        return {"nodeSelector": {"size": "5"}} if self.dice.random() < 0.3 else {}
+
+    def constraints(self, unsatisfiable: str) -> list[Json]:
+        """Topology spread constraints."""
+        dice = self.dice
+        selectors = [{"matchLabels": {"app": "web"}}, {"matchLabels": {"app": "db"}}, {}]
+        return [
+            {
+                "maxSkew": dice.randrange(1, 4),
+                "topologyKey": key,
+                "whenUnsatisfiable": unsatisfiable,
+                "labelSelector": dice.choices(selectors, [4, 4, 1])[0],
+                **({"nodeTaintsPolicy": "Honor"} if dice.random() < 0.3 else {}),
+                **({"nodeAffinityPolicy": "Ignore"} if dice.random() < 0.3 else {}),
+                **({"matchLabelKeys": ["tier", "version"]} if dice.random() < 0.3 else {}),
+            }
+            for key in dice.sample([ZONE, HOST, "size"], dice.randrange(1, 4))
+        ]
+
     def pod(self, **spec: Any) -> Json:
         """A random one."""
         dice, number = self.dice, next(self._numbers)
@@ -101,6 +138,7 @@ class RandomCluster:
                 "namespace": dice.choice(["default", "other"]),
                 "uid": f"uid-{number}",
                 "labels": {"app": dice.choice(["web", "db"]), "tier": dice.choice("xy")},
+                **({"deletionTimestamp": "2026-01-01T00:00:00Z"} if dice.random() < 0.1 else {}),
             },
             "spec": {"containers": containers, **spec},
         }
@@ -149,6 +187,14 @@ def _raw_scores(plugin: Any, cluster: RandomCluster, candidate: Json) -> dict[st
         plugin.pre_score(state, pod, nodes, nodes.all())
     found = plugin.score(state, pod, nodes)
     return {name: float(found[nodes.row_of(name)]) for name in cluster.there}
+
+
+def _scores(plugin: Any, cluster: RandomCluster, candidate: Json, fits: set[str]) -> dict[str, float]:
+    """Normalised over the nodes that fit."""
+    nodes, one = cluster.nodes, [Enabled(plugin)]
+    mask = np.array([name in fits for name in nodes.names], dtype=np.bool_)
+    found = Runtime("test", {"preScore": one, "score": one}).score(CycleState(), pod_of(candidate), nodes, mask)
+    return {name: float(found[nodes.row_of(name)]) for name in fits}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -202,22 +248,49 @@ def test_resources(seed: int) -> None:
     assert _fits(NodeResourcesFit(), cluster, candidate) == _expected(
         cluster, lambda name, node, others: naive.resources_fit(candidate, node, others)
     )
+    weights = {"cpu": 1, "memory": 1}
+    assert _raw_scores(NodeResourcesFit(), cluster, candidate) == cluster.each(
+        lambda node, others: naive.allocation_score(candidate, node, others, weights, most=False)
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_scores_by_weighted_resources(seed: int) -> None:
+    cluster = RandomCluster(seed)
+    candidate, weights = cluster.pod(), cluster.weights()
+    resources = [{"name": name, "weight": weight} for name, weight in weights.items()]
     for kind, most in (("LeastAllocated", False), ("MostAllocated", True)):
-        plugin = NodeResourcesFit({"scoringStrategy": {"type": kind}})
-        expected = {
-            name: naive.allocation_score(candidate, node, others, most=most)
-            for name, (node, others) in cluster.there.items()
-        }
-        assert _raw_scores(plugin, cluster, candidate) == expected
+        plugin = NodeResourcesFit({"scoringStrategy": {"type": kind, "resources": resources}})
+        assert _raw_scores(plugin, cluster, candidate) == cluster.each(
+            partial(naive.allocation_score, candidate, weights=weights, most=most)
+        )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_scores_along_a_shape(seed: int) -> None:
+    cluster = RandomCluster(seed)
+    dice, candidate, weights = cluster.dice, cluster.pod(), cluster.weights()
+    shape = [(place, dice.randrange(11)) for place in sorted(dice.sample(range(101), dice.randrange(1, 5)))]
+    strategy = {
+        "type": "RequestedToCapacityRatio",
+        "resources": [{"name": name, "weight": weight} for name, weight in weights.items()],
+        "requestedToCapacityRatio": {"shape": [{"utilization": place, "score": score} for place, score in shape]},
+    }
+    hundred = [(place, score * 10) for place, score in shape]
+    assert _raw_scores(NodeResourcesFit({"scoringStrategy": strategy}), cluster, candidate) == cluster.each(
+        partial(naive.shape_score, candidate, weights=weights, shape=hundred)
+    )
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_balance(seed: int) -> None:
     cluster = RandomCluster(seed)
     candidate = cluster.pod()
-    found = _raw_scores(NodeResourcesBalancedAllocation(), cluster, candidate)
-    for name, (node, others) in cluster.there.items():
-        assert math.isclose(found[name], naive.balance_score(candidate, node, others), abs_tol=1)
+    for names in (["cpu", "memory"], ["cpu", "memory", "example.com/gpu"]):
+        plugin = NodeResourcesBalancedAllocation({"resources": [{"name": name, "weight": 1} for name in names]})
+        found = _raw_scores(plugin, cluster, candidate)
+        for name, (node, others) in cluster.there.items():
+            assert math.isclose(found[name], naive.balance_score(candidate, node, others, names), abs_tol=1)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -232,24 +305,43 @@ def test_images(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_topology_spread(seed: int) -> None:
     cluster = RandomCluster(seed)
-    dice = cluster.dice
-    constraints = [
-        {
-            "maxSkew": dice.randrange(1, 3),
-            "topologyKey": key,
-            "whenUnsatisfiable": "DoNotSchedule",
-            "labelSelector": {"matchLabels": {"app": dice.choice(["web", "db"])}},
-            **({"minDomains": dice.randrange(1, 5)} if dice.random() < 0.3 else {}),
-            **({"nodeTaintsPolicy": "Honor"} if dice.random() < 0.3 else {}),
-            **({"nodeAffinityPolicy": "Ignore"} if dice.random() < 0.3 else {}),
-        }
-        for key in dice.sample([ZONE, HOST], dice.randrange(1, 3))
-    ]
-    selector = {"nodeSelector": {"size": "5"}} if dice.random() < 0.3 else {}
-    candidate = cluster.pod(topologySpreadConstraints=constraints, **selector)
+    constraints = cluster.constraints("DoNotSchedule")
+    for one in constraints:
+        one |= {"minDomains": cluster.dice.randrange(1, 5)} if cluster.dice.random() < 0.3 else {}
+    candidate = cluster.pod(topologySpreadConstraints=constraints, **cluster.selector())
     assert _fits(PodTopologySpread(handle()), cluster, candidate) == _expected(
         cluster, lambda name, node, others: naive.spread_fits(candidate, name, cluster.there)
     )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_scores_by_topology_spread(seed: int) -> None:
+    cluster = RandomCluster(seed)
+    soft, hard = cluster.constraints("ScheduleAnyway"), cluster.constraints("DoNotSchedule")
+    candidate = cluster.pod(topologySpreadConstraints=[*hard, *soft], **cluster.selector())
+    fits = cluster.some()
+    expected = naive.spread_scores(candidate, cluster.there, fits, soft, by_system=False)
+    assert _scores(PodTopologySpread(handle()), cluster, candidate, fits) == expected
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("by_system", [pytest.param(True, id="the-system's"), pytest.param(False, id="a-list")])
+def test_scores_by_default_constraints(seed: int, *, by_system: bool) -> None:
+    cluster, informers = RandomCluster(seed), StoresOnly()
+    candidate, fits = cluster.pod(**cluster.selector()), cluster.some()
+    selected = {"app": meta.labels_of(candidate)["app"]}
+    service = {"metadata": {"name": "s", "namespace": meta.namespace_of(candidate)}, "spec": {"selector": selected}}
+    informers.watch(kinds.SERVICES).put(service)
+    skews = {HOST: 3, ZONE: 5} if by_system else {ZONE: 1, "size": 2}
+    listed = [
+        {"topologyKey": key, "maxSkew": skew, "whenUnsatisfiable": "ScheduleAnyway"} for key, skew in skews.items()
+    ]
+    plugin = PodTopologySpread(
+        handle(informers), {} if by_system else {"defaultingType": "List", "defaultConstraints": listed}
+    )
+    constraints = [{**one, "labelSelector": {"matchLabels": selected}} for one in listed]
+    expected = naive.spread_scores(candidate, cluster.there, fits, constraints, by_system=by_system)
+    assert _scores(plugin, cluster, candidate, fits) == expected
 
 
 @pytest.mark.parametrize("seed", SEEDS)

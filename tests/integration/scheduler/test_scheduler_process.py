@@ -215,8 +215,8 @@ def test_its_metrics_have_upstreams_names(server: ApiserverProcess, cluster: Clu
     assert float(found['scheduler_pending_pods{queue="gated"}']) == 1
     assert float(found['scheduler_pending_pods{queue="unschedulable"}']) == 1
     assert float(found[f'scheduler_unschedulable_pods{{plugin="NodeResourcesFit",{profile}}}']) == 1
-    assert float(found['scheduler_scheduler_cache_size{type="nodes"}']) == 1
-    assert float(found['scheduler_scheduler_cache_size{type="pods"}']) == 10
+    assert float(found['scheduler_cache_size{type="nodes"}']) == 1
+    assert float(found['scheduler_cache_size{type="pods"}']) == 10
     assert float(found['scheduler_queue_incoming_pods_total{event="PodAdd",queue="active"}']) == 11
     assert float(found["scheduler_pod_scheduling_attempts_count"]) == 10
     assert float(found['scheduler_pod_scheduling_sli_duration_seconds_count{attempts="1"}']) == 10
@@ -224,6 +224,10 @@ def test_its_metrics_have_upstreams_names(server: ApiserverProcess, cluster: Clu
     assert float(found[f"scheduler_framework_extension_point_duration_seconds_count{{{point}}}"]) == 1
     plugin = 'extension_point="Filter",plugin="NodeResourcesFit",status="Success"'
     assert float(found[f"scheduler_plugin_execution_duration_seconds_count{{{plugin}}}"]) == 1
+    plugin = f'extension_point="Filter",plugin="NodeResourcesFit",{profile}'
+    assert float(found[f"scheduler_plugin_evaluation_total{{{plugin}}}"]) >= 11
+    assert float(found['scheduler_event_handling_duration_seconds_count{event="NodeAdd"}']) >= 1
+    assert float(found['scheduler_goroutines{operation="binding"}']) == 0
 
 
 def test_a_leader_killed_in_mid_flight_leaves_every_pod_bound_once(server: ApiserverProcess, cluster: Cluster) -> None:

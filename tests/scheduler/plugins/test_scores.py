@@ -101,18 +101,25 @@ def test_pods_of_one_service_are_spread_without_being_asked_to() -> None:
     assert scores(plugin, pod("q", labels={"app": "other"}), nodes) == [0.0, 0.0, 0.0]
 
 
-def test_pods_of_one_replica_set_are_spread_over_zones() -> None:
+@pytest.mark.parametrize(
+    ("kind", "selector"),
+    [
+        pytest.param("ReplicaSet", {"matchLabels": {"app": "web"}}, id="replica-set"),
+        pytest.param("StatefulSet", {"matchLabels": {"app": "web"}}, id="stateful-set"),
+        pytest.param("ReplicationController", {"app": "web"}, id="replication-controller"),
+    ],
+)
+def test_pods_of_one_controller_are_spread_over_zones(kind: str, selector: Json) -> None:
     informers = StoresOnly()
     plugin = PodTopologySpread(handle(informers))
-    selector = {"matchLabels": {"app": "web"}}
-    informers.stores["replicasets"].put(
+    informers.stores[f"{kind.lower()}s"].put(
         {"metadata": {"name": "web", "namespace": "default"}, "spec": {"selector": selector}}
     )
     zone = "topology.kubernetes.io/zone"
     nodes = table(*(node(name, labels={zone: value}) for name, value in (("a", "1"), ("b", "1"), ("c", "2"))))
     nodes.add_pod(pod("one", labels={"app": "web"}), "a")
     candidate = pod("p", labels={"app": "web"})
-    candidate.obj["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "web", "controller": True}]
+    candidate.obj["metadata"]["ownerReferences"] = [{"kind": kind, "name": "web", "controller": True}]
     same_node, same_zone, free = scores(plugin, candidate, nodes)
     assert same_node < same_zone < free
 
