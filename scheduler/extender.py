@@ -13,20 +13,14 @@ Who takes a pod's place is asked after the attempt: with all candidates for pree
 victims. The best of those that are left is nominated, if the pod still waits by then.
 """
 
-import base64
 import logging
-import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-import httpx
-
-from machinery.api import codec, meta, times
+from machinery.api import codec, lazy, meta
 from machinery.api.codec import Json
-from machinery.client.config import ClientConfig
 from scheduler.config import ExtenderConfig
 from scheduler.framework import MAX_SCORE, OK, Code, Opinion, Status
 from scheduler.pods import Pod
@@ -43,12 +37,19 @@ class ExtenderProblem(Exception):
     """An extender that must be heard cannot be, or says that something is wrong."""
 
 
+class Poster(Protocol):
+    """A connection to an extender; `extender_http` has those that are used."""
+
+    async def post(self, url: str, body: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer to JSON; raises OSError."""
+
+
 @dataclass
 class Extender:
     """One of them. `http` is given by `Extenders` while it runs."""
 
     config: ExtenderConfig
-    http: httpx.AsyncClient | None = None
+    http: Poster | None = None
     _managed: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -141,15 +142,13 @@ class Extender:
         if self.http is None:
             raise ExtenderProblem(f"extender {self.config.url_prefix} is not connected")
         url = f"{self.config.url_prefix.rstrip('/')}/{verb}"
-        body, headers = codec.dumps(arguments), {"content-type": "application/json"}
         try:
-            response = await self.http.post(url, content=body, headers=headers)
-            if response.status_code != 200:
-                text = f"failed {verb} with extender at URL {url}, code {response.status_code}"
-                raise ExtenderProblem(text)
-            answer = codec.loads(response.content)
-        except httpx.HTTPError as problem:
-            raise ExtenderProblem(f'Post "{url}": {problem or type(problem).__name__}') from problem
+            status, content = await self.http.post(url, codec.dumps(arguments))
+            if status != 200:
+                raise ExtenderProblem(f"failed {verb} with extender at URL {url}, code {status}")
+            answer = codec.loads(content)
+        except OSError as problem:
+            raise ExtenderProblem(f'Post "{url}": {problem}') from problem
         except ValueError as problem:
             raise ExtenderProblem(f"extender at URL {url}: {problem}") from problem
         return {"": answer} if isinstance(answer, list) else _lowered(answer or {})
@@ -171,7 +170,8 @@ class Extenders:
 
     async def __aenter__(self) -> "Extenders":
         for one in self._all:
-            one.http = await self._stack.enter_async_context(_client(one.config, blocking=self._blocking))
+            http = lazy.load("scheduler.extender_http")  # few schedulers have extenders
+            one.http = await self._stack.enter_async_context(http.connected(one.config, blocking=self._blocking))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -228,50 +228,6 @@ class Extenders:
                     raise
                 logger.warning("skipping extender %s, which is ignorable: %s", one.config.url_prefix, problem)
         return candidates
-
-
-class _Blocking(httpx.AsyncBaseTransport):
-    """Sends requests without giving way."""
-
-    def __init__(self, context: ssl.SSLContext | None) -> None:
-        self._transport = httpx.HTTPTransport(verify=context if context is not None else False, trust_env=False)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer, read to its end."""
-        answer = self._transport.handle_request(request)
-        assert isinstance(answer.stream, httpx.SyncByteStream)
-        try:
-            body = httpx.ByteStream(b"".join(answer.stream))
-        finally:
-            answer.close()
-        return httpx.Response(answer.status_code, headers=answer.headers, stream=body)
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        self._transport.close()
-
-
-def _client(config: ExtenderConfig, *, blocking: bool) -> httpx.AsyncClient:
-    tls, url = config.tls_config, config.url_prefix
-    ca = _material(tls.ca_data, tls.ca_file)
-    settings = ClientConfig(
-        server="https://" if config.enable_https or url.startswith("https") else url,
-        ca=ca,
-        certificate=_material(tls.cert_data, tls.cert_file),
-        key=_material(tls.key_data, tls.key_file),
-        insecure=tls.insecure or not ca,  # upstream's rule: without a CA nothing is verified
-    )
-    context = settings.ssl_context()
-    timeout = times.duration(config.http_timeout) or 5.0
-    if blocking:
-        return httpx.AsyncClient(transport=_Blocking(context), timeout=timeout, trust_env=False)
-    return httpx.AsyncClient(verify=context if context is not None else False, timeout=timeout, trust_env=False)
-
-
-def _material(data: str, path: str) -> bytes:
-    if data:
-        return base64.b64decode(data)
-    return Path(path).read_bytes() if path else b""
 
 
 def _containers(pod: Pod) -> list[Json]:
