@@ -171,7 +171,7 @@ def test_create_makes_objects_of_many_kinds(server: ApiserverProcess, version: s
     assert create("secret", "generic", f"s-{suffix}", "--from-literal=password=geheim").endswith("created")
     assert create("service", "clusterip", f"v-{suffix}", "--tcp=80:8080").endswith("created")
     assert create("role", f"r-{suffix}", "--verb=get,list", "--resource=pods,deployments.apps").endswith("created")
-    assert create("rolebinding", f"b-{suffix}", f"--role=r-{suffix}", "--serviceaccount=default:default")
+    assert create("rolebinding", f"b-{suffix}", f"--role=r-{suffix}", "--serviceaccount=default:nobody")
     assert len(create("token", "default").split(".")) == 3
     assert get(server, f"deploy/d-{suffix}", "{.spec.replicas} {.spec.template.spec.containers[0].image}") == "3 nginx"
     assert get(server, f"secret/s-{suffix}", "{.data.password}") == "Z2VoZWlt"
