@@ -113,8 +113,26 @@ def _deletion_reason(pod: Json) -> str:
     return "" if pods.is_terminal(pod) else "Terminating"
 
 
+class _LastSummary:
+    """The summary of the pod whose row is being made, for the three cells that need it."""
+
+    def __init__(self) -> None:
+        self._pod: Json | None = None
+        self._summary = Summary("")
+
+    def of(self, pod: Json) -> Summary:
+        """Made once for cells that come one after another."""
+        if pod is not self._pod:
+            self._summary = summary(pod)
+            self._pod = pod
+        return self._summary
+
+
+_last: Final = _LastSummary()
+
+
 def _ready(pod: Json) -> str:
-    result = summary(pod)
+    result = _last.of(pod)
     return f"{result.ready}/{result.total}"
 
 
@@ -131,8 +149,8 @@ def _readiness_gates(pod: Json) -> str:
 
 COLUMNS: Final = (
     Column("Ready", _ready),
-    Column("Status", lambda pod: summary(pod).reason),
-    Column("Restarts", lambda pod: summary(pod).counts.text()),
+    Column("Status", lambda pod: _last.of(pod).reason),
+    Column("Restarts", lambda pod: _last.of(pod).counts.text()),
     AGE,
     Column("IP", _ip, priority=1),
     Column("Node", lambda pod: or_none(spec_of(pod).get("nodeName")), priority=1),
