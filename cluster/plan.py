@@ -126,6 +126,7 @@ class Planner:
             "secure-port": port,
             "tls-cert-file": self._pki("controller-manager.crt"),
             "tls-private-key-file": self._pki("controller-manager.key"),
+            "client-ca-file": self._pki("ca.crt"),
             "allocate-node-cidrs": "true",
             "cluster-cidr": self.config.pod_cidr,
             "service-cluster-ip-range": self.config.service_cidr,
@@ -148,6 +149,7 @@ class Planner:
             "secure-port": port,
             "tls-cert-file": self._pki("scheduler.crt"),
             "tls-private-key-file": self._pki("scheduler.key"),
+            "client-ca-file": self._pki("ca.crt"),
             "leader-elect": "true",
         }
         ready = self._https_ready(LOOPBACK, port, "/healthz")

@@ -18,6 +18,7 @@ from machinery.client.informer import Informers
 from machinery.client.leader_election import LeaderElection, LeadershipLost, run_as_leader
 from machinery.client.rest import Client
 from machinery.component import flags, logs, run
+from machinery.component.delegated import delegation
 from machinery.component.health import serve_health
 from machinery.component.tls import serving_files
 
@@ -44,7 +45,7 @@ async def serve(options: Flags) -> None:
     except (client_config.ConfigError, registry.ConfigError, OSError) as problem:
         raise run.Stop(str(problem)) from problem
     async with Client(server, _PROG) as client, asyncio.TaskGroup() as group:
-        group.create_task(_serve_health(options), name="health")
+        group.create_task(_serve_health(options, client), name="health")
         await _lead(client, options, root_ca)
 
 
@@ -110,9 +111,11 @@ def _built(context: Context) -> dict[str, Work]:
     return built
 
 
-async def _serve_health(options: Flags) -> None:
+async def _serve_health(options: Flags, client: Client) -> None:
+    readers = await delegation(options, client)
     with serving_files(_PROG, options.tls_cert_file, options.tls_private_key_file, options.cert_dir) as files:
-        await serve_health(options.bind_address, options.secure_port, {"ping": lambda: None}, tls=files)
+        checks = {"ping": lambda: None}
+        await serve_health(options.bind_address, options.secure_port, checks, tls=files, delegation=readers)
 
 
 if __name__ == "__main__":

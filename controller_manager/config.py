@@ -8,9 +8,10 @@ import socket
 import uuid
 from typing import Annotated, Final
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from machinery.api import times
+from machinery.component.delegated import DelegationFlags
 
 
 def _seconds(value: object) -> float:
@@ -21,7 +22,7 @@ Seconds = Annotated[float, BeforeValidator(_seconds)]
 """A Go duration on the command line, seconds in here."""
 
 
-class Flags(BaseModel):
+class Flags(DelegationFlags):
     """The command line."""
 
     kubeconfig: str = Field("", description="Path to the kubeconfig with the API server's address and our identity.")
@@ -93,10 +94,10 @@ class Flags(BaseModel):
 #: accepted as upstream accepts them; they change nothing here
 _NO_EFFECT: Final = """
     allow-metric-labels allow-metric-labels-manifest allow-untagged-cloud attach-detach-reconcile-sync-period
-    authentication-kubeconfig authentication-skip-lookup authentication-token-webhook-cache-ttl
-    authentication-tolerate-lookup-failure authorization-always-allow-paths authorization-kubeconfig
+    authentication-skip-lookup authentication-token-webhook-cache-ttl
+    authentication-tolerate-lookup-failure
     authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl cidr-allocator-type
-    client-ca-file cloud-config cloud-provider concurrent-cron-job-syncs concurrent-daemonset-syncs
+    cloud-config cloud-provider concurrent-cron-job-syncs concurrent-daemonset-syncs
     concurrent-ephemeralvolume-syncs concurrent-horizontal-pod-autoscaler-syncs concurrent-job-syncs
     concurrent-rc-syncs concurrent-service-syncs concurrent-statefulset-syncs
     concurrent-ttl-after-finished-syncs concurrent-validating-admission-policy-status-syncs configure-cloud-routes

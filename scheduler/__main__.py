@@ -16,6 +16,7 @@ from machinery.client.informer import Informers
 from machinery.client.leader_election import LeaderElection, run_as_leader
 from machinery.client.rest import Client
 from machinery.component import flags, logs, run
+from machinery.component.delegated import delegation
 from machinery.component.health import serve_health
 from machinery.component.tls import serving_files
 from scheduler import config
@@ -67,7 +68,7 @@ async def serve(options: Flags) -> None:
             group.create_task(Reloader(profiles, handle, scheduler).run(), name="plugins")
         group.create_task(informers.run(), name="informers")
         group.create_task(recorder.run(), name="events")
-        group.create_task(_serve_health(options, scheduler), name="health")
+        group.create_task(_serve_health(options, client, scheduler), name="health")
         await _lead(client, options, configuration, scheduler)
 
 
@@ -88,19 +89,19 @@ async def _lead(client: Client, options: Flags, configuration: SchedulerConfigur
     await run_as_leader(client, election, scheduler.run)
 
 
-async def _serve_health(options: Flags, scheduler: Scheduler) -> None:
+async def _serve_health(options: Flags, client: Client, scheduler: Scheduler) -> None:
     async def why(request: Request) -> Response:
         found = scheduler.attempts.get(ObjectKey(request.path_params["namespace"], request.path_params["name"]))
         if found is None:
             return PlainTextResponse("no attempt is remembered\n", 404)
         return JSONResponse(found.describe(scheduler.cache.nodes))
 
+    readers = await delegation(options, client)
     with serving_files(
         "kube-scheduler", options.tls_cert_file, options.tls_private_key_file, options.cert_dir
     ) as files:
-        await serve_health(
-            options.bind_address, options.secure_port, {"ping": lambda: None}, [Route(_DEBUG, why)], tls=files
-        )
+        checks, more = {"ping": lambda: None}, [Route(_DEBUG, why)]
+        await serve_health(options.bind_address, options.secure_port, checks, more, tls=files, delegation=readers)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from machinery.component.delegated import DelegationFlags
 from scheduler import config_validation, own_plugins
 from scheduler.framework import BadArguments, Handle, Plugin
 from scheduler.own_plugins import MODULE
@@ -27,7 +28,6 @@ NO_EFFECT: Final = frozenset(
     {
         "authentication-skip-lookup",
         "authentication-tolerate-lookup-failure",
-        "authorization-always-allow-paths",
         "contention-profiling",
         "feature-gates",
         "kube-api-burst",
@@ -46,7 +46,7 @@ class ConfigError(Exception):
     """The configuration cannot be used; the text says why."""
 
 
-class Flags(BaseModel):
+class Flags(DelegationFlags):
     """The command line: upstream's names."""
 
     kubeconfig: str = Field("", description="Path to the kubeconfig with the API server's address and our identity.")
@@ -63,8 +63,6 @@ class Flags(BaseModel):
     cert_dir: str = Field("", description="Folder for the self-signed certificate (default: one made for this run).")
     tls_cert_file: str = Field("", description="Certificate of the health and metrics server.")
     tls_private_key_file: str = Field("", description="Its key.")
-    authentication_kubeconfig: str = Field("", description="Accepted as upstream does; health and metrics are open.")
-    authorization_kubeconfig: str = Field("", description="Accepted as upstream does; health and metrics are open.")
     reload_plugins: bool = Field(False, description="Load plugins of one's own again when their files change.")
     v: int = Field(0, description="Verbosity of the log.")
 

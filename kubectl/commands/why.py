@@ -4,10 +4,9 @@ Skiff's scheduler answers at /debug/pods/NAMESPACE/NAME of its health port; a sc
 the pod's own condition. Upstream's kubectl has no such verb.
 """
 
+import asyncio
 import importlib
-import ssl
-import urllib.error
-import urllib.request
+from dataclasses import replace
 from typing import Any, Final
 
 from kubectl.command import OUTPUT, Command
@@ -17,7 +16,7 @@ from kubectl.printers.tabwriter import TabWriter
 from kubectl.printers.yaml_text import to_yaml
 from kubectl.problems import CliError
 from kubectl.session import Session
-from machinery.api import codec, kinds, meta, pods
+from machinery.api import codec, errors, kinds, meta, pods
 from machinery.api.codec import Json
 
 _SECONDS: Final = 5.0
@@ -29,7 +28,7 @@ async def run(session: Session, args: Args) -> int | None:
         raise CliError("you must specify one pod: skiff why pod/NAME")
     name = args.words[0].removeprefix("pods/").removeprefix("pod/").removeprefix("po/")
     pod = await session.call("GET", kinds.PODS.path(session.namespace, name))
-    attempt = ask(args.text("scheduler"), session.namespace, name)
+    attempt = await ask(session, args.text("scheduler"), session.namespace, name)
     if args.text("output"):
         session.print(_encoded(attempt or {}, args.text("output")).rstrip("\n"))
         return None
@@ -37,26 +36,30 @@ async def run(session: Session, args: Args) -> int | None:
     return None
 
 
-def ask(url: str, namespace: str, name: str) -> Json | None:
-    """The last attempt, None where the scheduler remembers none; raises CliError when it cannot be asked."""
-    context = ssl.create_default_context()
-    if not url:
+async def ask(session: Session, url: str, namespace: str, name: str) -> Json | None:
+    """The last attempt, None where the scheduler remembers none; raises CliError when it cannot be asked.
+
+    It is asked as whoever asks the API server: the scheduler has the API server say who may read what.
+    """
+    config = (await session.client()).config
+    if url:
+        config = replace(config, server=url.rstrip("/"))
+    else:
         found = importlib.import_module("cluster.commands").scheduler_address()
         if found is None:
             return None
-        url, ca = found
-        context = ssl.create_default_context(cafile=str(ca))
-    address = f"{url.rstrip('/')}/debug/pods/{namespace}/{name}"
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+        config = replace(config, server=found[0], ca=found[1].read_bytes())
+    rest = importlib.import_module("machinery.client.rest")
     try:
-        with opener.open(address, timeout=_SECONDS) as answer:
-            attempt: Json = codec.loads(answer.read())
+        async with asyncio.timeout(_SECONDS), rest.Client(config, "skiff") as scheduler:
+            answer = await scheduler.request("GET", f"/debug/pods/{namespace}/{name}")
+            attempt: Json = codec.loads(answer.content)
             return attempt
-    except urllib.error.HTTPError as problem:
-        problem.close()
+    except errors.NotFound:
         return None
-    except (OSError, ValueError) as problem:
-        raise CliError(f"the scheduler at {url} cannot be asked: {problem}") from problem
+    except (OSError, ValueError, errors.StatusError) as problem:
+        said = str(problem) or type(problem).__name__
+        raise CliError(f"the scheduler at {config.server} cannot be asked: {said}") from problem
 
 
 def report(pod: Json, attempt: Json | None) -> str:

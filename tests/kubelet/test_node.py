@@ -14,10 +14,11 @@ from kubelet.node_status import Capacity, Pressure
 from kubelet.pleg import changed_pods
 from kubelet.pod_files import hosts_text
 from kubelet.pod_sources import FileSource, static_pod
-from kubelet.server.auth import subresources_of, user_of_certificate
+from kubelet.server.auth import subresources_of
 from machinery.aio.clock import FakeClock
 from machinery.api import codec, meta
 from machinery.api.codec import Json
+from machinery.component.delegated import user_of_certificate
 from machinery.component.flags import FlagError, parse_or_raise
 from tests.kubelet.pods import container, pod
 

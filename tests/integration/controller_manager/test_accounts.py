@@ -8,7 +8,7 @@ import pytest
 from controller_manager.service_account_tokens import ACCOUNT_NAME, TYPE
 from machinery.api import kinds, meta
 from machinery.api.codec import Json
-from tests.integration.apiserver_process import ApiserverProcess
+from tests.integration.apiserver_process import ADMIN_TOKEN, ApiserverProcess
 from tests.integration.controller_manager.process import ControllerManagerProcess
 from tests.integration.controller_manager.world import World
 
@@ -79,10 +79,21 @@ async def test_a_second_manager_waits_and_takes_over(
         manager.start()
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/metrics"])
-async def test_health_and_metrics_are_served(manager: ControllerManagerProcess, path: str) -> None:
-    async with httpx.AsyncClient(verify=False, trust_env=False) as client:
-        assert (await client.get(f"https://127.0.0.1:{manager.port}{path}")).status_code == 200
+@pytest.mark.parametrize(
+    ("path", "token", "status"),
+    [
+        *((path, "", 200) for path in ("/healthz", "/livez", "/readyz")),
+        ("/metrics", "", 403),
+        ("/metrics", "nobodys", 401),
+        ("/metrics", ADMIN_TOKEN, 200),
+    ],
+)
+async def test_health_and_metrics_are_served(
+    manager: ControllerManagerProcess, path: str, token: str, status: int
+) -> None:
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    async with httpx.AsyncClient(verify=False, trust_env=False, headers=headers) as client:
+        assert (await client.get(f"https://127.0.0.1:{manager.port}{path}")).status_code == status
 
 
 async def test_an_account_that_was_revoked_is_made_anew(world: World) -> None:

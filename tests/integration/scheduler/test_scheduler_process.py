@@ -1,6 +1,9 @@
 """`python -m scheduler` against a real API server: pods get nodes, or are told why not."""
 
 import json
+import ssl
+import subprocess
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,7 +14,9 @@ import httpx
 import pytest
 
 from machinery.api.codec import Json
-from tests.integration.apiserver_process import ApiserverProcess
+from machinery.component import tls
+from machinery.component.tls import CertRequest
+from tests.integration.apiserver_process import ADMIN_TOKEN, ROOT, ApiserverProcess
 from tests.integration.scheduler.cluster import PODS, Cluster, eventually, scheduler
 from tests.ports import free_port
 
@@ -179,14 +184,58 @@ def test_replicas_that_cannot_bear_each_other_go_to_different_nodes(cluster: Clu
     )
 
 
+def _reader(token: str = "", certificate: tuple[str, str] | None = None) -> httpx.Client:
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if certificate is not None:
+        context.load_cert_chain(*certificate)
+    return httpx.Client(verify=context, trust_env=False, headers=headers)
+
+
+def test_who_may_read_what_at_its_port(server: ApiserverProcess, cluster: Cluster) -> None:
+    port = free_port()
+    url = f"https://127.0.0.1:{port}"
+    server.kubeconfig_for("kubernetes-admin", "system:masters")
+    pair = server.directory / "pki" / "kubernetes-admin.crt", server.directory / "pki" / "kubernetes-admin.key"
+    with scheduler(server, "--leader-elect=false", "--bind-address", "127.0.0.1", "--secure-port", str(port)):
+        with _reader() as anybody:
+            eventually("it serves", lambda: _status(anybody, f"{url}/healthz") == 200)
+            refused = anybody.get(f"{url}/metrics")
+            assert (refused.status_code, refused.json()["message"]) == (
+                403,
+                'forbidden: User "system:anonymous" cannot get path "/metrics"',
+            )
+            assert anybody.get(f"{url}/debug/pods/default/any").status_code == 403
+        with _reader("jane-token") as jane:
+            assert 'User "jane"' in jane.get(f"{url}/metrics").json()["message"]
+        with _reader("nobodys") as nobody:
+            assert (nobody.get(f"{url}/metrics").status_code, nobody.get(f"{url}/livez").status_code) == (401, 200)
+        with _reader(ADMIN_TOKEN) as admin:
+            assert admin.get(f"{url}/metrics").status_code == 200
+        with _reader(certificate=(str(pair[0]), str(pair[1]))) as admin:
+            assert admin.get(f"{url}/metrics").status_code == 200
+            assert admin.get(f"{url}/debug/pods/default/any").status_code == 404
+
+
+def _status(client: httpx.Client, url: str) -> int:
+    try:
+        return client.get(url).status_code
+    except httpx.TransportError:
+        return 0
+
+
 def test_why_a_pod_has_no_node_can_be_asked(server: ApiserverProcess, cluster: Cluster) -> None:
     port = free_port()
     cluster.node("n1", cpu="1")
+    pair = tls.issue(server.ca, CertRequest("scheduler", hosts=("127.0.0.1",)))
+    files = pair.write(server.directory / "pki", "scheduler-serving")
     flags = ("--leader-elect=false", "--bind-address", "127.0.0.1", "--secure-port", str(port))
-    with scheduler(server, *flags), httpx.Client(verify=False, trust_env=False) as anybody:
+    serving = ("--tls-cert-file", str(files.cert), "--tls-private-key-file", str(files.key))
+    with scheduler(server, *flags, *serving), _reader(ADMIN_TOKEN) as admin:
         cluster.pod("big", cpu="4")
         eventually("told why", lambda: cluster.condition("big").get("reason") == "Unschedulable")
-        shown = anybody.get(f"https://127.0.0.1:{port}/debug/pods/default/big").json()
+        shown = admin.get(f"https://127.0.0.1:{port}/debug/pods/default/big").json()
         assert (shown["result"], shown["attempt"], shown["message"]) == (
             "Unschedulable",
             1,
@@ -194,7 +243,18 @@ def test_why_a_pod_has_no_node_can_be_asked(server: ApiserverProcess, cluster: C
         )
         assert [(one["node"], one["reason"]) for one in shown["nodes"]] == [("n1", "Insufficient cpu")]
         assert shown["advice"] == ["cpu: 4 are asked for, n1 has most free of these: 1"]
-        assert anybody.get(f"https://127.0.0.1:{port}/debug/pods/default/other").status_code == 404
+        assert admin.get(f"https://127.0.0.1:{port}/debug/pods/default/other").status_code == 404
+        by_certificate = _why(server.kubeconfig, port)
+        assert "What would help:\n- cpu: 4 are asked for, n1 has most free of these: 1\n" in by_certificate.stdout
+        refused = _why(server.kubeconfig_for("jane"), port)
+        assert 'pods "big" is forbidden: User "jane"' in refused.stderr
+
+
+def _why(kubeconfig: Path, port: int) -> subprocess.CompletedProcess[str]:
+    """`skiff why pod/big`."""
+    where = ("--kubeconfig", str(kubeconfig), "--scheduler", f"https://127.0.0.1:{port}")
+    command = [sys.executable, "-m", "kubectl", "why", "pod/big", *where]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30, check=False)
 
 
 def test_its_metrics_have_upstreams_names(server: ApiserverProcess, cluster: Cluster) -> None:
@@ -207,8 +267,8 @@ def test_its_metrics_have_upstreams_names(server: ApiserverProcess, cluster: Clu
         cluster.pod("huge", cpu="100")
         eventually("the pods are placed", lambda: all(cluster.node_of(f"p{number}") for number in range(10)))
         eventually("the huge one waits", lambda: cluster.condition("huge").get("reason") == "Unschedulable")
-        with httpx.Client(verify=False) as anybody:
-            text = anybody.get(f"https://127.0.0.1:{port}/metrics").text
+        with _reader(ADMIN_TOKEN) as admin:
+            text = admin.get(f"https://127.0.0.1:{port}/metrics").text
     found = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("scheduler_"))
     profile = 'profile="default-scheduler"'
     assert float(found[f'scheduler_schedule_attempts_total{{{profile},result="scheduled"}}']) == 10
