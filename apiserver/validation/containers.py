@@ -29,13 +29,13 @@ def check(spec: Json, path: str) -> list[FieldError]:
     found: list[FieldError] = [] if containers else [errors.required(f"{path}.containers")]
     for container, at in fields.each(containers, f"{path}.containers"):
         found += _container(container, at, volumes)
-        found += _running(container, at)
+        found += _running(container, at, spec.get("os"))
         if container.get("restartPolicy"):
             text = "may not be set for non-init containers"
             found.append(errors.forbidden_field(f"{at}.restartPolicy", text))
     for container, at in fields.each(inits, f"{path}.initContainers"):
         found += _container(container, at, volumes)
-        found += _init(container, at)
+        found += _init(container, at, spec.get("os"))
     everyone = [*fields.each(containers, f"{path}.containers"), *fields.each(inits, f"{path}.initContainers")]
     found += fields.unique((container.get("name"), f"{at}.name") for container, at in everyone)
     found += _host_ports(fields.each(containers, f"{path}.containers"), host_network=bool(spec.get("hostNetwork")))
@@ -85,9 +85,9 @@ def _container(container: Json, path: str, volumes: set[Any]) -> list[FieldError
     return found + security.container(container.get("securityContext"), f"{path}.securityContext")
 
 
-def _running(container: Json, path: str) -> list[FieldError]:
+def _running(container: Json, path: str, system: Json | None) -> list[FieldError]:
     """What only containers that keep running have."""
-    found = handlers.lifecycle(container.get("lifecycle"), f"{path}.lifecycle")
+    found = handlers.lifecycle(container.get("lifecycle"), f"{path}.lifecycle", system)
     found += handlers.probe(container.get("livenessProbe"), f"{path}.livenessProbe", once=True)
     found += handlers.probe(container.get("readinessProbe"), f"{path}.readinessProbe")
     readiness = container.get("readinessProbe") or {}
@@ -98,9 +98,9 @@ def _running(container: Json, path: str) -> list[FieldError]:
     return found + handlers.probe(container.get("startupProbe"), f"{path}.startupProbe", once=True)
 
 
-def _init(container: Json, path: str) -> list[FieldError]:
+def _init(container: Json, path: str, system: Json | None) -> list[FieldError]:
     if pods.is_sidecar(container):
-        return _running(container, path)
+        return _running(container, path, system)
     found = fields.one_of(container.get("restartPolicy"), ("Always",), f"{path}.restartPolicy")
     forbidden = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
     return found + [
