@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from apiserver.validation import compute_resources, fields, handlers, references, security
+from apiserver.validation import compute_resources, fields, handlers, references, restarts, security
 from machinery.api import errors, pods
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -17,7 +17,7 @@ _EPHEMERAL: Final = "cannot be set for an Ephemeral Container"
 #: what fundamental services of a pod need, which an ephemeral container is not to be
 _NOT_EPHEMERAL: Final = (
     *("lifecycle", "livenessProbe", "ports", "readinessProbe", "resizePolicy", "resources", "restartPolicy"),
-    "startupProbe",
+    *("restartPolicyRules", "startupProbe"),
 )
 _ENV_TEXT: Final = "a valid environment variable name must consist only of printable ASCII characters other than '='"
 
@@ -30,9 +30,7 @@ def check(spec: Json, path: str) -> list[FieldError]:
     for container, at in fields.each(containers, f"{path}.containers"):
         found += _container(container, at, volumes)
         found += _running(container, at, spec.get("os"))
-        if container.get("restartPolicy"):
-            text = "may not be set for non-init containers"
-            found.append(errors.forbidden_field(f"{at}.restartPolicy", text))
+        found += restarts.check(container, at)
     for container, at in fields.each(inits, f"{path}.initContainers"):
         found += _container(container, at, volumes)
         found += _init(container, at, spec.get("os"))
@@ -99,9 +97,9 @@ def _running(container: Json, path: str, system: Json | None) -> list[FieldError
 
 
 def _init(container: Json, path: str, system: Json | None) -> list[FieldError]:
+    found = restarts.check(container, path)
     if pods.is_sidecar(container):
-        return _running(container, path, system)
-    found = fields.one_of(container.get("restartPolicy"), ("Always",), f"{path}.restartPolicy")
+        return found + _running(container, path, system)
     forbidden = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
     return found + [
         errors.forbidden_field(f"{path}.{name}", _INIT_TEXT) for name in forbidden if container.get(name) is not None
