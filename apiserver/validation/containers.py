@@ -1,9 +1,9 @@
 """Containers of a pod (upstream: validateContainers, validateInitContainers, validateContainerCommon)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from apiserver.validation import compute_resources, fields, handlers, references, restarts, security
+from apiserver.validation import compute_resources, fields, handlers, references, restarts, security, volume_devices
 from machinery.api import errors, pods
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -25,7 +25,7 @@ _ENV_TEXT: Final = "a valid environment variable name must consist only of print
 def check(spec: Json, path: str) -> list[FieldError]:
     """All containers of a pod spec."""
     containers, inits = spec.get("containers"), spec.get("initContainers")
-    volumes = {volume.get("name") for volume in spec.get("volumes") or ()}
+    volumes = {volume.get("name"): volume for volume in spec.get("volumes") or ()}
     found: list[FieldError] = [] if containers else [errors.required(f"{path}.containers")]
     for container, at in fields.each(containers, f"{path}.containers"):
         found += _container(container, at, volumes)
@@ -42,7 +42,7 @@ def check(spec: Json, path: str) -> list[FieldError]:
 
 def ephemeral(spec: Json, path: str) -> list[FieldError]:
     """The ephemeral containers of a pod spec (upstream: validateEphemeralContainers)."""
-    volumes = {volume.get("name") for volume in spec.get("volumes") or ()}
+    volumes = {volume.get("name"): volume for volume in spec.get("volumes") or ()}
     targets = {container.get("name") for container in spec.get("containers") or ()}
     taken = targets | {container.get("name") for container in spec.get("initContainers") or ()}
     found: list[FieldError] = []
@@ -65,7 +65,7 @@ def ephemeral(spec: Json, path: str) -> list[FieldError]:
     return found
 
 
-def _container(container: Json, path: str, volumes: set[Any]) -> list[FieldError]:
+def _container(container: Json, path: str, volumes: Mapping[Any, Json]) -> list[FieldError]:
     name, image = container.get("name") or "", container.get("image") or ""
     found = fields.dns_label(name, f"{path}.name") if name else [errors.required(f"{path}.name")]
     if not image:
@@ -79,6 +79,8 @@ def _container(container: Json, path: str, volumes: set[Any]) -> list[FieldError
     found += environment(container.get("env"), f"{path}.env")
     found += _env_from(container.get("envFrom"), f"{path}.envFrom")
     found += _mounts(container.get("volumeMounts"), f"{path}.volumeMounts", volumes)
+    if container.get("volumeDevices"):
+        found += volume_devices.check(container, path, volumes)
     found += compute_resources.check(container.get("resources"), f"{path}.resources")
     return found + security.container(container.get("securityContext"), f"{path}.securityContext")
 
@@ -189,7 +191,7 @@ def _env_from(sources: list[Json] | None, path: str) -> list[FieldError]:
     return found
 
 
-def _mounts(mounts: list[Json] | None, path: str, volumes: set[Any]) -> list[FieldError]:
+def _mounts(mounts: list[Json] | None, path: str, volumes: Mapping[Any, Json]) -> list[FieldError]:
     found: list[FieldError] = []
     seen: set[str] = set()
     for mount, at in fields.each(mounts, path):
