@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from apiserver.validation import compute_resources, containers, fields, operating_system, scheduling, security, volumes
+from apiserver.validation import containers, fields, operating_system, pod_resources, scheduling, security, volumes
 from machinery.api import errors, names
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -33,7 +33,7 @@ def check(spec: Json, path: str) -> list[FieldError]:
     found += _times(spec, path)
     found += _host_aliases(spec.get("hostAliases"), f"{path}.hostAliases")
     found += _dns_config(spec, path)
-    return found + compute_resources.check(spec.get("resources"), f"{path}.resources")
+    return found if spec.get("resources") is None else found + pod_resources.check(spec, path)
 
 
 def _policies(spec: Json, path: str) -> list[FieldError]:

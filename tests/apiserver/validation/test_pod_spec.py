@@ -143,13 +143,29 @@ CONTAINERS = [
     ),
     pytest.param(
         _container(resources={"limits": {"disk": "1"}}),
-        [f'{C}.resources.limits[disk]: Invalid value: "disk": must be a standard resource for containers'],
+        [
+            f'{C}.resources.limits[disk]: Invalid value: "disk": must be a standard resource type or fully qualified',
+            f'{C}.resources.limits[disk]: Invalid value: "disk": must be a standard resource for containers',
+        ],
         id="unknown-resource",
     ),
     pytest.param(
         _container(resources={"requests": {"example.org/gpu": "1"}}),
-        [f"{C}.resources.limits: Required value: limit must be set for non overcommitable resources"],
+        [f"{C}.resources.limits: Required value: Limit must be set for non overcommitable resources"],
         id="device-without-limit",
+    ),
+    pytest.param(
+        _container(resources={"limits": {"hugepages-2Mi": "4Mi"}}),
+        [f"{C}.resources: Forbidden: HugePages require cpu or memory"],
+        id="huge-pages-alone",
+    ),
+    pytest.param(
+        _container(resources={"limits": {"hugepages-2Mi": "3Mi", "cpu": "1"}}),
+        [
+            f'{C}.resources.limits[hugepages-2Mi]: Invalid value: "3Mi": 3Mi is not positive integer multiple of '
+            "hugepages-2Mi",
+        ],
+        id="half-a-huge-page",
     ),
     pytest.param(
         _container(livenessProbe={}),
