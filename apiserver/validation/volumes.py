@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from apiserver.validation import fields, old_volumes, references
+from apiserver.validation import claims, fields, metadata, old_volumes, references
 from machinery.api import errors, names, quantity
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -180,6 +180,16 @@ def _claim(source: Json, path: str) -> list[FieldError]:
     return [] if source.get("claimName") else [errors.required(f"{path}.claimName")]
 
 
+def _ephemeral(source: Json, path: str) -> list[FieldError]:
+    template = source.get("volumeClaimTemplate")
+    if template is None:
+        return [errors.required(f"{path}.volumeClaimTemplate")]
+    at, about = f"{path}.volumeClaimTemplate", template.get("metadata") or {}
+    found = metadata.annotations(about.get("annotations"), f"{at}.metadata.annotations")
+    found += metadata.labels(about.get("labels"), f"{at}.metadata.labels")
+    return found + claims.spec(template.get("spec") or {}, f"{at}.spec")
+
+
 def _nfs(source: Json, path: str) -> list[FieldError]:
     found = [] if source.get("server") else [errors.required(f"{path}.server")]
     if not source.get("path"):
@@ -201,6 +211,7 @@ _SOURCES: Final[dict[str, Callable[[Json, str], list[FieldError]]]] = {
     "csi": _csi,
     "downwardAPI": _downward_api,
     "emptyDir": _empty_dir,
+    "ephemeral": _ephemeral,
     "hostPath": _host_path,
     "nfs": _nfs,
     "persistentVolumeClaim": _claim,

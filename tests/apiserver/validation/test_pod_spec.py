@@ -258,6 +258,17 @@ VOLUMES = [
         ["spec.volumes[0].persistentVolumeClaim.claimName: Required value"],
         id="claim",
     ),
+    pytest.param(
+        _volume(ephemeral={}), ["spec.volumes[0].ephemeral.volumeClaimTemplate: Required value"], id="no-template"
+    ),
+    pytest.param(
+        _volume(ephemeral={"volumeClaimTemplate": {"spec": {"resources": {"requests": {"storage": "1Gi"}}}}}),
+        [
+            "spec.volumes[0].ephemeral.volumeClaimTemplate.spec.accessModes: Required value: "
+            "at least 1 access mode is required"
+        ],
+        id="template-without-modes",
+    ),
 ]
 SCHEDULING = [
     pytest.param(
