@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from apiserver.validation import fields
-from machinery.api import errors, quantity
+from apiserver.validation import fields, selectors
+from machinery.api import errors, names, quantity
+from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
 _MODES: Final = {
@@ -42,3 +43,21 @@ def positive(amount: str, path: str) -> list[FieldError]:
 def volume_mode(mode: str | None, path: str) -> list[FieldError]:
     """A file system or a device."""
     return fields.one_of(mode, _VOLUME_MODES, path)
+
+
+def spec(claim: Json, path: str) -> list[FieldError]:
+    """Modes, size, class, selector of a claim or a template of one (upstream: ValidatePersistentVolumeClaimSpec)."""
+    found = selectors.label_selector(claim.get("selector"), f"{path}.selector")
+    found += access_modes(claim.get("accessModes"), f"{path}.accessModes")
+    requests: Json = (claim.get("resources") or {}).get("requests") or {}
+    if "storage" not in requests:
+        found.append(errors.required(f"{path}.resources[storage]", ""))
+    else:
+        found += positive(requests["storage"], f"{path}.resources[storage]")
+    if claim.get("storageClassName"):
+        found += fields.satisfies(claim["storageClassName"], f"{path}.storageClassName", names.is_dns_subdomain)
+    found += volume_mode(claim.get("volumeMode"), f"{path}.volumeMode")
+    source, reference = claim.get("dataSource"), claim.get("dataSourceRef")
+    if source and reference and any(source.get(name) != reference.get(name) for name in ("kind", "name")):
+        found.append(errors.invalid_value(path, None, "must match dataSourceRef"))
+    return found

@@ -1,9 +1,9 @@
 """Containers of a pod (upstream: validateContainers, validateInitContainers, validateContainerCommon)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from apiserver.validation import compute_resources, fields, handlers, references, security
+from apiserver.validation import compute_resources, fields, handlers, references, restarts, security, volume_devices
 from machinery.api import errors, pods
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -17,7 +17,7 @@ _EPHEMERAL: Final = "cannot be set for an Ephemeral Container"
 #: what fundamental services of a pod need, which an ephemeral container is not to be
 _NOT_EPHEMERAL: Final = (
     *("lifecycle", "livenessProbe", "ports", "readinessProbe", "resizePolicy", "resources", "restartPolicy"),
-    "startupProbe",
+    *("restartPolicyRules", "startupProbe"),
 )
 _ENV_TEXT: Final = "a valid environment variable name must consist only of printable ASCII characters other than '='"
 
@@ -25,17 +25,15 @@ _ENV_TEXT: Final = "a valid environment variable name must consist only of print
 def check(spec: Json, path: str) -> list[FieldError]:
     """All containers of a pod spec."""
     containers, inits = spec.get("containers"), spec.get("initContainers")
-    volumes = {volume.get("name") for volume in spec.get("volumes") or ()}
+    volumes = {volume.get("name"): volume for volume in spec.get("volumes") or ()}
     found: list[FieldError] = [] if containers else [errors.required(f"{path}.containers")]
     for container, at in fields.each(containers, f"{path}.containers"):
         found += _container(container, at, volumes)
-        found += _running(container, at)
-        if container.get("restartPolicy"):
-            text = "may not be set for non-init containers"
-            found.append(errors.forbidden_field(f"{at}.restartPolicy", text))
+        found += _running(container, at, spec.get("os"))
+        found += restarts.check(container, at)
     for container, at in fields.each(inits, f"{path}.initContainers"):
         found += _container(container, at, volumes)
-        found += _init(container, at)
+        found += _init(container, at, spec.get("os"))
     everyone = [*fields.each(containers, f"{path}.containers"), *fields.each(inits, f"{path}.initContainers")]
     found += fields.unique((container.get("name"), f"{at}.name") for container, at in everyone)
     found += _host_ports(fields.each(containers, f"{path}.containers"), host_network=bool(spec.get("hostNetwork")))
@@ -44,7 +42,7 @@ def check(spec: Json, path: str) -> list[FieldError]:
 
 def ephemeral(spec: Json, path: str) -> list[FieldError]:
     """The ephemeral containers of a pod spec (upstream: validateEphemeralContainers)."""
-    volumes = {volume.get("name") for volume in spec.get("volumes") or ()}
+    volumes = {volume.get("name"): volume for volume in spec.get("volumes") or ()}
     targets = {container.get("name") for container in spec.get("containers") or ()}
     taken = targets | {container.get("name") for container in spec.get("initContainers") or ()}
     found: list[FieldError] = []
@@ -67,7 +65,7 @@ def ephemeral(spec: Json, path: str) -> list[FieldError]:
     return found
 
 
-def _container(container: Json, path: str, volumes: set[Any]) -> list[FieldError]:
+def _container(container: Json, path: str, volumes: Mapping[Any, Json]) -> list[FieldError]:
     name, image = container.get("name") or "", container.get("image") or ""
     found = fields.dns_label(name, f"{path}.name") if name else [errors.required(f"{path}.name")]
     if not image:
@@ -81,13 +79,15 @@ def _container(container: Json, path: str, volumes: set[Any]) -> list[FieldError
     found += environment(container.get("env"), f"{path}.env")
     found += _env_from(container.get("envFrom"), f"{path}.envFrom")
     found += _mounts(container.get("volumeMounts"), f"{path}.volumeMounts", volumes)
+    if container.get("volumeDevices"):
+        found += volume_devices.check(container, path, volumes)
     found += compute_resources.check(container.get("resources"), f"{path}.resources")
     return found + security.container(container.get("securityContext"), f"{path}.securityContext")
 
 
-def _running(container: Json, path: str) -> list[FieldError]:
+def _running(container: Json, path: str, system: Json | None) -> list[FieldError]:
     """What only containers that keep running have."""
-    found = handlers.lifecycle(container.get("lifecycle"), f"{path}.lifecycle")
+    found = handlers.lifecycle(container.get("lifecycle"), f"{path}.lifecycle", system)
     found += handlers.probe(container.get("livenessProbe"), f"{path}.livenessProbe", once=True)
     found += handlers.probe(container.get("readinessProbe"), f"{path}.readinessProbe")
     readiness = container.get("readinessProbe") or {}
@@ -98,10 +98,10 @@ def _running(container: Json, path: str) -> list[FieldError]:
     return found + handlers.probe(container.get("startupProbe"), f"{path}.startupProbe", once=True)
 
 
-def _init(container: Json, path: str) -> list[FieldError]:
+def _init(container: Json, path: str, system: Json | None) -> list[FieldError]:
+    found = restarts.check(container, path)
     if pods.is_sidecar(container):
-        return _running(container, path)
-    found = fields.one_of(container.get("restartPolicy"), ("Always",), f"{path}.restartPolicy")
+        return found + _running(container, path, system)
     forbidden = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
     return found + [
         errors.forbidden_field(f"{path}.{name}", _INIT_TEXT) for name in forbidden if container.get(name) is not None
@@ -191,7 +191,7 @@ def _env_from(sources: list[Json] | None, path: str) -> list[FieldError]:
     return found
 
 
-def _mounts(mounts: list[Json] | None, path: str, volumes: set[Any]) -> list[FieldError]:
+def _mounts(mounts: list[Json] | None, path: str, volumes: Mapping[Any, Json]) -> list[FieldError]:
     found: list[FieldError] = []
     seen: set[str] = set()
     for mount, at in fields.each(mounts, path):

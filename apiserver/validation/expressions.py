@@ -59,7 +59,7 @@ def conditions(items: list[Json] | None, path: str, environment: Environment) ->
     listed = fields.each(items, path)
     found = fields.unique((item.get("name"), f"{place}.name") for item, place in listed)
     if len(listed) > _MOST_CONDITIONS:
-        found.append(errors.FieldError("FieldValueTooMany", path, f"must have at most {_MOST_CONDITIONS} items"))
+        found.append(errors.too_many(path, len(listed), _MOST_CONDITIONS))
     for item, place in listed:
         if not item.get("name"):
             found.append(errors.required(f"{place}.name", ""))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from apiserver.validation import fields
+from apiserver.validation import fields, operating_system
 from machinery.api import errors
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -27,12 +27,16 @@ def probe(value: Json | None, path: str, *, once: bool = False) -> list[FieldErr
     return found
 
 
-def lifecycle(value: Json | None, path: str) -> list[FieldError]:
-    """postStart and preStop."""
+def lifecycle(value: Json | None, path: str, system: Json | None) -> list[FieldError]:
+    """postStart, preStop, and a stopSignal that the pod's operating system has (upstream: validateLifecycle)."""
     found: list[FieldError] = []
+    if value is None:
+        return found
     for name in ("postStart", "preStop"):
-        if (value or {}).get(name) is not None:
-            found += _handler((value or {})[name], f"{path}.{name}", _HOOK_ACTIONS)
+        if value.get(name) is not None:
+            found += _handler(value[name], f"{path}.{name}", _HOOK_ACTIONS)
+    if value.get("stopSignal") is not None:
+        found += operating_system.stop_signal(value["stopSignal"], system, f"{path}.stopSignal")
     return found
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from apiserver.validation import compute_resources, containers, fields, scheduling, security, volumes
+from apiserver.validation import containers, fields, operating_system, pod_resources, scheduling, security, volumes
 from machinery.api import errors, names
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -10,7 +10,6 @@ from machinery.api.errors import FieldError
 _RESTART: Final = ("Always", "Never", "OnFailure")
 _DNS: Final = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 _PREEMPTION: Final = ("Never", "PreemptLowerPriority")
-_SYSTEMS: Final = ("linux", "windows")
 _MOST_SEARCHES: Final = 32
 _LONGEST_SEARCHES: Final = 2048  # characters
 _MAX_INT32: Final = 2**31 - 1
@@ -34,7 +33,7 @@ def check(spec: Json, path: str) -> list[FieldError]:
     found += _times(spec, path)
     found += _host_aliases(spec.get("hostAliases"), f"{path}.hostAliases")
     found += _dns_config(spec, path)
-    return found + compute_resources.check(spec.get("resources"), f"{path}.resources")
+    return found if spec.get("resources") is None else found + pod_resources.check(spec, path)
 
 
 def _policies(spec: Json, path: str) -> list[FieldError]:
@@ -47,7 +46,7 @@ def _host(spec: Json, path: str) -> list[FieldError]:
     """The operating system, and which of the host's namespaces go together."""
     found: list[FieldError] = []
     if spec.get("os") is not None:
-        found += fields.one_of(spec["os"].get("name"), _SYSTEMS, f"{path}.os.name", needed=True)
+        found += operating_system.check(spec, path)
     if spec.get("shareProcessNamespace") and spec.get("hostPID"):
         text = "ShareProcessNamespace and HostPID cannot both be enabled"
         found.append(errors.invalid_value(f"{path}.securityContext.shareProcessNamespace", True, text))

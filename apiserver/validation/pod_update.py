@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from apiserver.validation import fields
-from machinery.api import codec, errors, names, pods
+from machinery.api import codec, errors, names
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
@@ -112,19 +112,24 @@ def check_status(pod: Json, old: Json) -> list[FieldError]:
     nominated = status.get("nominatedNodeName")
     if nominated:
         found += fields.satisfies(nominated, "status.nominatedNodeName", names.is_dns_subdomain)
-    policy = (old.get("spec") or {}).get("restartPolicy")
-    sidecars = {item.get("name") for item in pods.init_containers_of(old) if pods.is_sidecar(item)}
-    for name, exempt in (("containerStatuses", set()), ("initContainerStatuses", sidecars)):
-        found += _transitions(status.get(name), old_status.get(name), f"status.{name}", policy or "", exempt)
+    spec = old.get("spec") or {}
+    policy = spec.get("restartPolicy") or ""
+    if policy == "Always":
+        return found
+    for name, kind in (("containerStatuses", "containers"), ("initContainerStatuses", "initContainers")):
+        own = {item.get("name"): _own_policy(item) for item in spec.get(kind) or ()}
+        ended = [item for item in old_status.get(name) or () if _is_final(item, own.get(item["name"]) or policy)]
+        found += _stay_ended(status.get(name), ended, f"status.{name}")
     return found
 
 
-def _transitions(
-    new: list[Json] | None, old: list[Json] | None, path: str, policy: str, exempt: set[Any]
-) -> list[FieldError]:
-    if policy == "Always":
-        return []
-    final = {status["name"] for status in old or () if _is_final(status, policy)} - exempt
+def _own_policy(container: Json) -> str:
+    """What a container restarts by if not by its pod's policy; one with rules may restart whatever its policy is."""
+    return "Always" if container.get("restartPolicyRules") else container.get("restartPolicy") or ""
+
+
+def _stay_ended(new: list[Json] | None, ended: list[Json], path: str) -> list[FieldError]:
+    final = {status["name"] for status in ended}
     text = "may not be transitioned to non-terminated state"
     return [
         errors.forbidden_field(f"{at}.state", text)
@@ -135,4 +140,6 @@ def _transitions(
 
 def _is_final(status: Json, policy: str) -> bool:
     ended = (status.get("state") or {}).get("terminated")
-    return ended is not None and not (policy == "OnFailure" and ended.get("exitCode"))
+    if ended is None or policy == "Always":
+        return False
+    return not (policy == "OnFailure" and ended.get("exitCode"))

@@ -1,9 +1,9 @@
 """Volumes of a pod (upstream: ValidateVolumes, validateVolumeSource in pkg/apis/core/validation)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
-from apiserver.validation import fields, references
+from apiserver.validation import claims, fields, metadata, old_volumes, references
 from machinery.api import errors, names, quantity
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -45,9 +45,8 @@ def _source(volume: Json, path: str) -> list[FieldError]:
     text = "may not specify more than 1 volume type"
     found = [errors.forbidden_field(f"{path}.{key}", text) for key in chosen[1:]]
     kind, source, at = chosen[0], volume[chosen[0]], f"{path}.{chosen[0]}"
-    found += [errors.required(f"{at}.{field}") for field in _NEEDED.get(kind, ()) if not source.get(field)]
     check_source = _SOURCES.get(kind)
-    return found + (check_source(source, at) if check_source else [])
+    return found + (check_source(source, at) if check_source else old_volumes.check(kind, source, at))
 
 
 def _mode(value: int | None, path: str) -> list[FieldError]:
@@ -181,6 +180,16 @@ def _claim(source: Json, path: str) -> list[FieldError]:
     return [] if source.get("claimName") else [errors.required(f"{path}.claimName")]
 
 
+def _ephemeral(source: Json, path: str) -> list[FieldError]:
+    template = source.get("volumeClaimTemplate")
+    if template is None:
+        return [errors.required(f"{path}.volumeClaimTemplate")]
+    at, about = f"{path}.volumeClaimTemplate", template.get("metadata") or {}
+    found = metadata.annotations(about.get("annotations"), f"{at}.metadata.annotations")
+    found += metadata.labels(about.get("labels"), f"{at}.metadata.labels")
+    return found + claims.spec(template.get("spec") or {}, f"{at}.spec")
+
+
 def _nfs(source: Json, path: str) -> list[FieldError]:
     found = [] if source.get("server") else [errors.required(f"{path}.server")]
     if not source.get("path"):
@@ -197,30 +206,12 @@ def _csi(source: Json, path: str) -> list[FieldError]:
     return fields.satisfies(driver.lower(), f"{path}.driver", names.is_dns_subdomain)
 
 
-#: what a source says nothing without, where nothing else is checked
-_NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
-    "awsElasticBlockStore": ("volumeID",),
-    "azureDisk": ("diskName", "diskURI"),
-    "azureFile": ("secretName", "shareName"),
-    "cephfs": ("monitors",),
-    "cinder": ("volumeID",),
-    "flexVolume": ("driver",),
-    "gcePersistentDisk": ("pdName",),
-    "gitRepo": ("repository",),
-    "glusterfs": ("endpoints", "path"),
-    "iscsi": ("targetPortal", "iqn"),
-    "photonPersistentDisk": ("pdID",),
-    "portworxVolume": ("volumeID",),
-    "quobyte": ("registry", "volume"),
-    "rbd": ("monitors", "image"),
-    "scaleIO": ("gateway", "system", "volumeName"),
-    "vsphereVolume": ("volumePath",),
-}
 _SOURCES: Final[dict[str, Callable[[Json, str], list[FieldError]]]] = {
     "configMap": _config_map,
     "csi": _csi,
     "downwardAPI": _downward_api,
     "emptyDir": _empty_dir,
+    "ephemeral": _ephemeral,
     "hostPath": _host_path,
     "nfs": _nfs,
     "persistentVolumeClaim": _claim,

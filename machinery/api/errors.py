@@ -215,6 +215,7 @@ _SHOW_VALUE = {
     "FieldValueDuplicate",
     "FieldValueInvalid",
     "FieldValueNotSupported",
+    "FieldValueTooMany",
     "FieldValueTypeInvalid",
 }
 
@@ -261,6 +262,11 @@ def duplicate(field: str, value: Any) -> FieldError:
 def too_long(field: str, limit: int) -> FieldError:
     """A text over its limit in bytes."""
     return FieldError("FieldValueTooLong", field, f"may not be more than {limit} bytes")
+
+
+def too_many(field: str, count: int, limit: int) -> FieldError:
+    """A list over its limit of items."""
+    return FieldError("FieldValueTooMany", field, f"must have at most {limit} items", count)
 
 
 def _details(kind: Kind, name: str) -> Json:

@@ -1,12 +1,14 @@
 """StatefulSets (upstream: pkg/registry/apps/statefulset, pkg/apis/apps/v1/defaults.go, pkg/apis/apps/validation)."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from apiserver.registry.resource import Column, Resource
+from apiserver.registry.strategy import Context
 from apiserver.resources.apps.workload import WorkloadStrategy
 from apiserver.resources.columns import AGE, TEMPLATE_COLUMNS, count_of, spec_of, status_of
 from apiserver.resources.core.pods.defaults import fill
-from apiserver.validation import fields, int_or_percent
+from apiserver.validation import claims, fields, int_or_percent
 from machinery.api import errors, kinds, names
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -56,6 +58,24 @@ class StatefulSetStrategy(WorkloadStrategy):
         """The counts that are always written."""
         return {"replicas": 0, "availableReplicas": 0}
 
+    def template_of(self, spec: Json) -> Json:
+        """With a volume per claim, in place of the template's own of that name (upstream: volumesToAddForTemplates)."""
+        template: Json = spec.get("template") or {}
+        claimed = dict.fromkeys(_claim_names(spec))
+        if not claimed:
+            return template
+        pod: Json = template.get("spec") or {}
+        volumes = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claimed]
+        volumes += [volume for volume in pod.get("volumes") or () if volume.get("name") not in claimed]
+        return {**template, "spec": {**pod, "volumes": volumes}}
+
+    def validate(self, obj: Json, context: Context) -> list[FieldError]:
+        """As all workloads; claims' templates are judged when they are new, for they never change."""
+        found = super().validate(obj, context)
+        for claim, at in fields.each(spec_of(obj).get("volumeClaimTemplates"), "spec.volumeClaimTemplates"):
+            found += claims.spec(claim.get("spec") or {}, f"{at}.spec")
+        return found
+
     def check_spec(self, spec: Json) -> list[FieldError]:
         """Order, updates, retention, ordinals."""
         found = fields.one_of(spec.get("podManagementPolicy"), _POLICIES, "spec.podManagementPolicy", needed=True)
@@ -88,6 +108,11 @@ class StatefulSetStrategy(WorkloadStrategy):
                 text = "cannot be greater than status.replicas"
                 found.append(errors.invalid_value(f"status.{name}", status[name], text))
         return found
+
+
+def _claim_names(spec: Json) -> Iterator[str]:
+    for claim in spec.get("volumeClaimTemplates") or ():
+        yield (claim.get("metadata") or {}).get("name") or ""
 
 
 def _strategy(strategy: Json, path: str) -> list[FieldError]:

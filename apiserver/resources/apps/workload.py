@@ -68,8 +68,12 @@ class WorkloadStrategy(KindStrategy):
                 text = EMPTY_SELECTOR.format(self.called)
                 found.append(errors.invalid_value("spec.selector", selector, text))
         if not found or selector:
-            found += _template(spec.get("template") or {}, selector or {}, self.runs_in)
+            found += _template(self.template_of(spec), selector or {}, self.runs_in)
         return found + self.check_spec(spec)
+
+    def template_of(self, spec: Json) -> Json:
+        """The template as its pods will have it."""
+        return spec.get("template") or {}
 
     def check_spec(self, spec: Json) -> list[FieldError]:
         """The kind's own settings."""

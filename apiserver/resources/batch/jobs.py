@@ -17,7 +17,7 @@ from apiserver.resources.columns import (
     status_of,
 )
 from apiserver.resources.core.pods.defaults import fill, template_defaults
-from apiserver.validation import fields, pod_template, pod_warnings, selectors
+from apiserver.validation import fields, job_indexes, pod_template, pod_warnings, selectors
 from machinery.api import errors, kinds, meta, names, times
 from machinery.api import selectors as matching
 from machinery.api.codec import Json
@@ -31,6 +31,8 @@ _REPLACEMENTS: Final = ("Failed", "TerminatingOrFailed")
 _COUNTS: Final = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished")
 _LONGEST_MANAGER: Final = 63
 _MOST_INDEXED: Final = 100_000
+_MOST_SUCCESS_RULES: Final = 20
+_LONGEST_INDEXES: Final = 64 * 1024
 _UID: Final = ("controller-uid", "batch.kubernetes.io/controller-uid")
 _NAME: Final = ("job-name", "batch.kubernetes.io/job-name")
 #: parts of the spec that stay as they are
@@ -127,7 +129,7 @@ class JobStrategy(KindStrategy):
         if status.get("completionTime") and not done["Complete"]:
             text = "cannot set completionTime when there is no Complete=True condition"
             found.append(errors.invalid_value("status.completionTime", status["completionTime"], text))
-        return found
+        return found + _status_indexes(spec_of(obj), status, before)
 
 
 def _placed(spec: Json, before: Json) -> Any:
@@ -236,11 +238,63 @@ def _success_policy(spec: Json, path: str) -> list[FieldError]:
     if not policy.get("rules"):
         text = "at least one rules must be specified when the successPolicy is specified"
         return [errors.required(f"{path}.successPolicy.rules", text)]
-    return [
-        errors.required(at, "at least one of succeededCount or succeededIndexes must be specified")
-        for rule, at in fields.each(policy["rules"], f"{path}.successPolicy.rules")
-        if rule.get("succeededCount") is None and rule.get("succeededIndexes") is None
-    ]
+    found: list[FieldError] = []
+    if len(policy["rules"]) > _MOST_SUCCESS_RULES:
+        found.append(errors.too_many(f"{path}.successPolicy.rules", len(policy["rules"]), _MOST_SUCCESS_RULES))
+    for rule, at in fields.each(policy["rules"], f"{path}.successPolicy.rules"):
+        if spec.get("completions") is not None:  # else that is what is wrong
+            found += _success_rule(rule, spec["completions"], at)
+    return found
+
+
+def _success_rule(rule: Json, completions: int, path: str) -> list[FieldError]:
+    wanted, indexes = rule.get("succeededCount"), rule.get("succeededIndexes")
+    if wanted is None and indexes is None:
+        return [errors.required(path, "at least one of succeededCount or succeededIndexes must be specified")]
+    found = fields.non_negative(wanted, f"{path}.succeededCount")
+    if (wanted or 0) > completions:
+        text = f"must be less than or equal to {completions} (the number of specified completions)"
+        found.append(errors.invalid_value(f"{path}.succeededCount", wanted, text))
+    if indexes is None:
+        return found
+    if len(indexes.encode()) > _LONGEST_INDEXES:
+        found.append(errors.too_long(f"{path}.succeededIndexes", _LONGEST_INDEXES))
+    named, problems = _indexes(indexes, completions, f"{path}.succeededIndexes", "succeededIndexes")
+    if (wanted or 0) > named:
+        text = f"must be less than or equal to {named} (the number of indexes in the specified succeededIndexes field)"
+        problems.append(errors.invalid_value(f"{path}.succeededCount", wanted, text))
+    return found + problems
+
+
+def _indexes(text: str, completions: int, path: str, name: str) -> tuple[int, list[FieldError]]:
+    """How many indexes a text names, and what is wrong with it."""
+    try:
+        return job_indexes.count(text, completions), []
+    except ValueError as error:
+        return 0, [errors.invalid_value(path, text, f"error parsing {name}: {error}")]
+
+
+def _status_indexes(spec: Json, status: Json, before: Json) -> list[FieldError]:
+    """The indexes a status names, where they are new (upstream: getStatusValidationOptions)."""
+    completions = spec.get("completions")
+    completed, failed = status.get("completedIndexes") or "", status.get("failedIndexes")
+    new = [name for name in ("completedIndexes", "failedIndexes") if status.get(name) != before.get(name)]
+    found: list[FieldError] = []
+    if "completedIndexes" in new and completed:
+        if completions is not None:
+            found += _indexes(completed, completions, "status.completedIndexes", "completedIndexes")[1]
+        if spec.get("completionMode") != "Indexed":
+            text = "cannot set non-empty completedIndexes when non-indexed completion mode"
+            found.append(errors.invalid_value("status.completedIndexes", completed, text))
+    if not new or failed is None:
+        return found
+    if "failedIndexes" in new and spec.get("backoffLimitPerIndex") is None:
+        text = "cannot set non-null failedIndexes when backoffLimitPerIndex is null"
+        found.append(errors.invalid_value("status.failedIndexes", failed, text))
+    elif "failedIndexes" in new and completions is not None:
+        found += _indexes(failed, completions, "status.failedIndexes", "failedIndexes")[1]
+    both = job_indexes.overlap(completed, failed, completions) if completions is not None else ""
+    return [*found, errors.invalid_value("status.failedIndexes", failed, both)] if both else found
 
 
 def _containers(spec: Json) -> list[Json]:

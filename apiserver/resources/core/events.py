@@ -6,7 +6,8 @@ from typing import Final
 from apiserver.registry.resource import Column, Resource
 from apiserver.resources.base import KindStrategy
 from apiserver.resources.columns import UNKNOWN, since
-from machinery.api import errors, kinds, meta
+from apiserver.validation import events
+from machinery.api import kinds, meta
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
@@ -28,13 +29,8 @@ class EventStrategy(KindStrategy):
         obj.setdefault("reportingInstance", (obj["source"] or {}).get("host") or "")
 
     def check(self, obj: Json) -> list[FieldError]:
-        """An event lies in the namespace of what it is about; those about cluster-scoped objects in default."""
-        involved = (obj.get("involvedObject") or {}).get("namespace") or ""
-        namespace = meta.namespace_of(obj)
-        allowed = (involved,) if involved else ("default", "kube-system")
-        if namespace not in allowed:
-            return [errors.invalid_value("involvedObject.namespace", involved, "does not match event.namespace")]
-        return []
+        """Where it lies, and what it says if it is of the newer kind."""
+        return events.check(obj)
 
 
 def _times(event: Json) -> tuple[str, str, int]:

@@ -1,14 +1,14 @@
 """PersistentVolumeClaims (upstream: pkg/registry/core/persistentvolumeclaim, pkg/apis/core/validation)."""
 
-from typing import Any, Final
+from typing import Final
 
 from apiserver.registry.resource import Column, Resource
 from apiserver.registry.strategy import Context
 from apiserver.resources.base import KindStrategy
 from apiserver.resources.columns import AGE, UNSET, spec_of, status_of
 from apiserver.resources.core.pods.defaults import fill
-from apiserver.validation import claims, fields, selectors
-from machinery.api import errors, kinds, meta, names, quantity
+from apiserver.validation import claims
+from machinery.api import errors, kinds, meta, quantity
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
@@ -42,21 +42,7 @@ class PersistentVolumeClaimStrategy(KindStrategy):
 
     def check(self, obj: Json) -> list[FieldError]:
         """Modes, size, class, selector."""
-        spec = spec_of(obj)
-        found = selectors.label_selector(spec.get("selector"), "spec.selector")
-        found += claims.access_modes(spec.get("accessModes"), "spec.accessModes")
-        requests: dict[str, Any] = (spec.get("resources") or {}).get("requests") or {}
-        if "storage" not in requests:
-            found.append(errors.required("spec.resources[storage]", ""))
-        else:
-            found += claims.positive(requests["storage"], "spec.resources[storage]")
-        if spec.get("storageClassName"):
-            found += fields.satisfies(spec["storageClassName"], "spec.storageClassName", names.is_dns_subdomain)
-        found += claims.volume_mode(spec.get("volumeMode"), "spec.volumeMode")
-        source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
-        if source and reference and any(source.get(name) != reference.get(name) for name in ("kind", "name")):
-            found.append(errors.invalid_value("spec", None, "must match dataSourceRef"))
-        return found
+        return claims.spec(spec_of(obj), "spec")
 
     def check_update(self, obj: Json, old: Json) -> list[FieldError]:
         """A bound claim may grow; what had no class may be given one before it is bound."""

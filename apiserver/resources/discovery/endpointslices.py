@@ -44,9 +44,9 @@ class EndpointSliceStrategy(KindStrategy):
         found = fields.one_of(obj.get("addressType"), _TYPES, "addressType", needed=True)
         endpoints, ports = obj.get("endpoints") or (), obj.get("ports") or ()
         if len(endpoints) > _MAX_ENDPOINTS:
-            found.append(_too_many("endpoints", len(endpoints), _MAX_ENDPOINTS))
+            found.append(errors.too_many("endpoints", len(endpoints), _MAX_ENDPOINTS))
         if len(ports) > _MAX_PORTS:
-            found.append(_too_many("ports", len(ports), _MAX_PORTS))
+            found.append(errors.too_many("ports", len(ports), _MAX_PORTS))
         for endpoint, path in fields.each(endpoints, "endpoints"):
             found += _endpoint(endpoint, path, obj.get("addressType") or "")
         found += fields.unique((port.get("name") or "-", f"{path}.name") for port, path in fields.each(ports, "ports"))
@@ -64,17 +64,13 @@ def _labels(obj: Json) -> Json:
     return labels
 
 
-def _too_many(path: str, count: int, limit: int) -> FieldError:
-    return FieldError("FieldValueTooMany", path, f"{count}: must have at most {limit} items")
-
-
 def _endpoint(endpoint: Json, path: str, family: str) -> list[FieldError]:
     found: list[FieldError] = []
     addresses = endpoint.get("addresses") or ()
     if not addresses:
         found.append(errors.required(f"{path}.addresses", "must contain at least 1 address"))
     elif len(addresses) > _MAX_ADDRESSES:
-        found.append(_too_many(f"{path}.addresses", len(addresses), _MAX_ADDRESSES))
+        found.append(errors.too_many(f"{path}.addresses", len(addresses), _MAX_ADDRESSES))
     for address, at in fields.each(addresses, f"{path}.addresses"):
         found += _address(address, at, family)
     if endpoint.get("nodeName"):

@@ -1,11 +1,15 @@
 """Events of events.k8s.io/v1: the core group's, under other names of fields (upstream: pkg/apis/events/v1)."""
 
+from dataclasses import replace
 from typing import Final
 
 from apiserver.registry.resource import Conversion, Resource
-from apiserver.resources.core.events import EVENTS
+from apiserver.registry.strategy import Context
+from apiserver.resources.core.events import EVENTS, EventStrategy
+from apiserver.validation import events
 from machinery.api import kinds
 from machinery.api.codec import Json
+from machinery.api.errors import FieldError
 
 #: this group's name of a field → the core group's
 _RENAMED: Final = {
@@ -30,4 +34,17 @@ def _from_core(obj: Json) -> Json:
     return renamed | {"apiVersion": kinds.NEW_EVENTS.api_version}
 
 
-NEW_EVENTS: Final[Resource] = EVENTS.served_as(Conversion(kinds.NEW_EVENTS, kinds.EVENTS, _to_core, _from_core))
+class NewEventStrategy(EventStrategy):
+    """Stricter than the core group's: nothing old may be set, and little changes."""
+
+    def validate(self, obj: Json, context: Context) -> list[FieldError]:
+        """As the core group's, then what this group asks for."""
+        return super().validate(obj, context) + events.check_new(obj)
+
+    def check_update(self, obj: Json, old: Json) -> list[FieldError]:
+        """The series may."""
+        return events.check_changed(obj, old)
+
+
+_CONVERSION: Final = Conversion(kinds.NEW_EVENTS, kinds.EVENTS, _to_core, _from_core)
+NEW_EVENTS: Final[Resource] = replace(EVENTS.served_as(_CONVERSION), strategy=NewEventStrategy())

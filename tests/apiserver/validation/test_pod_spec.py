@@ -143,13 +143,29 @@ CONTAINERS = [
     ),
     pytest.param(
         _container(resources={"limits": {"disk": "1"}}),
-        [f'{C}.resources.limits[disk]: Invalid value: "disk": must be a standard resource for containers'],
+        [
+            f'{C}.resources.limits[disk]: Invalid value: "disk": must be a standard resource type or fully qualified',
+            f'{C}.resources.limits[disk]: Invalid value: "disk": must be a standard resource for containers',
+        ],
         id="unknown-resource",
     ),
     pytest.param(
         _container(resources={"requests": {"example.org/gpu": "1"}}),
-        [f"{C}.resources.limits: Required value: limit must be set for non overcommitable resources"],
+        [f"{C}.resources.limits: Required value: Limit must be set for non overcommitable resources"],
         id="device-without-limit",
+    ),
+    pytest.param(
+        _container(resources={"limits": {"hugepages-2Mi": "4Mi"}}),
+        [f"{C}.resources: Forbidden: HugePages require cpu or memory"],
+        id="huge-pages-alone",
+    ),
+    pytest.param(
+        _container(resources={"limits": {"hugepages-2Mi": "3Mi", "cpu": "1"}}),
+        [
+            f'{C}.resources.limits[hugepages-2Mi]: Invalid value: "3Mi": 3Mi is not positive integer multiple of '
+            "hugepages-2Mi",
+        ],
+        id="half-a-huge-page",
     ),
     pytest.param(
         _container(livenessProbe={}),
@@ -241,6 +257,17 @@ VOLUMES = [
         _volume(persistentVolumeClaim={}),
         ["spec.volumes[0].persistentVolumeClaim.claimName: Required value"],
         id="claim",
+    ),
+    pytest.param(
+        _volume(ephemeral={}), ["spec.volumes[0].ephemeral.volumeClaimTemplate: Required value"], id="no-template"
+    ),
+    pytest.param(
+        _volume(ephemeral={"volumeClaimTemplate": {"spec": {"resources": {"requests": {"storage": "1Gi"}}}}}),
+        [
+            "spec.volumes[0].ephemeral.volumeClaimTemplate.spec.accessModes: Required value: "
+            "at least 1 access mode is required"
+        ],
+        id="template-without-modes",
     ),
 ]
 SCHEDULING = [

@@ -94,3 +94,22 @@ def test_an_ended_container_starts_again_only_where_the_policy_says_so(
     new = _status({"running": {}}, policy)
     text = "status.containerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state"
     assert [error.message() for error in pod_update.check_status(new, old)] == ([text] if refused else [])
+
+
+@pytest.mark.parametrize(
+    ("container", "refused"),
+    [
+        pytest.param({}, True, id="as-the-pod"),
+        pytest.param({"restartPolicy": "Always"}, False, id="always"),
+        pytest.param({"restartPolicy": "OnFailure"}, False, id="after-failure"),
+        pytest.param({"restartPolicy": "Never"}, True, id="never"),
+        pytest.param({"restartPolicy": "Never", "restartPolicyRules": [{"action": "Restart"}]}, False, id="by-rules"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["containers", "initContainers"])
+def test_a_containers_own_policy_comes_before_its_pods(kind: str, container: Json, refused: bool) -> None:
+    statuses = {"containers": "containerStatuses", "initContainers": "initContainerStatuses"}[kind]
+    spec = {"restartPolicy": "Never", kind: [{"name": "c", **container}]}
+    old = {"spec": spec, "status": {statuses: [{"name": "c", "state": {"terminated": {"exitCode": 1}}}]}}
+    new = {"spec": spec, "status": {statuses: [{"name": "c", "state": {"running": {}}}]}}
+    assert bool(pod_update.check_status(new, old)) == refused

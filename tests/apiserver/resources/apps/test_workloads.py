@@ -1,4 +1,4 @@
-"""Deployments, ReplicaSets, ControllerRevisions: defaults, checks, generation, scale."""
+"""Deployments, ReplicaSets, StatefulSets, ControllerRevisions: defaults, checks, generation, scale."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from apiserver.resources.apps import scale
 from apiserver.resources.apps.controllerrevisions import CONTROLLER_REVISIONS
 from apiserver.resources.apps.deployments import DEPLOYMENTS
 from apiserver.resources.apps.replicasets import REPLICA_SETS
+from apiserver.resources.apps.statefulsets import STATEFUL_SETS
 from machinery.api import codec
 from machinery.api.codec import Json
 
@@ -116,6 +117,47 @@ ROLLING = "spec.strategy.rollingUpdate"
 )
 def test_what_is_wrong_with_a_workload(row: Resource, spec: Json, texts: list[str]) -> None:
     assert [error.message() for error in row.strategy.validate(_workload(row, **spec), CONTEXT)] == texts
+
+
+def _stateful(volumes: tuple[str, ...] = (), mounted: str = "data", **claim: Any) -> Json:
+    filled = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, **claim}
+    container = {"name": "c", "image": "a:1", "volumeMounts": [{"name": mounted, "mountPath": "/x"}]}
+    pod = {"containers": [container], "volumes": [{"name": name, "emptyDir": {}} for name in volumes]}
+    claims = [{"metadata": {"name": "data"}, "spec": filled}]
+    return _workload(STATEFUL_SETS, template={**TEMPLATE, "spec": pod}, volumeClaimTemplates=claims)
+
+
+CLAIM = "spec.volumeClaimTemplates[0].spec"
+
+
+@pytest.mark.parametrize(
+    ("obj", "texts"),
+    [
+        pytest.param(_stateful(), [], id="mounted-by-its-name"),
+        pytest.param(_stateful(("data", "more")), [], id="in-place-of-a-volume"),
+        pytest.param(
+            _stateful(mounted="other"),
+            ['spec.template.spec.containers[0].volumeMounts[0].name: Not found: "other"'],
+            id="mount-of-no-claim",
+        ),
+        pytest.param(
+            _stateful(accessModes=[], resources={}),
+            [
+                f"{CLAIM}.accessModes: Required value: at least 1 access mode is required",
+                f"{CLAIM}.resources[storage]: Required value",
+            ],
+            id="claim-without-size",
+        ),
+    ],
+)
+def test_the_claims_of_a_stateful_set(obj: Json, texts: list[str]) -> None:
+    assert [error.message() for error in STATEFUL_SETS.strategy.validate(obj, CONTEXT)] == texts
+
+
+def test_a_stateful_set_with_claims_that_would_not_be_accepted_any_more_can_be_changed() -> None:
+    old, new = _stateful(accessModes=[]), _stateful(accessModes=[])
+    new["spec"]["replicas"] = 3
+    assert STATEFUL_SETS.strategy.validate_update(new, old, CONTEXT) == []
 
 
 def test_the_selector_stays() -> None:

@@ -33,6 +33,11 @@ def _policy(**rule: Any) -> Json:
     return {"podFailurePolicy": {"rules": [rule]}}
 
 
+def _success(*rules: Json) -> Json:
+    return INDEXED | {"successPolicy": {"rules": list(rules)}}
+
+
+RULE = "spec.successPolicy.rules[0]"
 CODES: Json = {"onExitCodes": {"operator": "In", "values": [1]}}
 
 
@@ -94,6 +99,43 @@ CODES: Json = {"onExitCodes": {"operator": "In", "values": [1]}}
             id="success-without-rules",
         ),
         pytest.param(
+            _success({"succeededCount": 3}, {"succeededIndexes": "0,1-2", "succeededCount": 3}), [], id="success"
+        ),
+        pytest.param(
+            _success({}),
+            [f"{RULE}: Required value: at least one of succeededCount or succeededIndexes must be specified"],
+            id="success-of-nothing",
+        ),
+        pytest.param(
+            _success({"succeededCount": 4}),
+            [
+                f"{RULE}.succeededCount: Invalid value: 4: must be less than or equal to 3 (the number of specified "
+                "completions)"
+            ],
+            id="more-than-all-succeed",
+        ),
+        pytest.param(
+            _success({"succeededIndexes": "0-1", "succeededCount": 3}),
+            [
+                f"{RULE}.succeededCount: Invalid value: 3: must be less than or equal to 2 (the number of indexes in "
+                "the specified succeededIndexes field)"
+            ],
+            id="more-than-the-indexes-succeed",
+        ),
+        pytest.param(
+            _success({"succeededIndexes": "0-1-2"}),
+            [
+                f'{RULE}.succeededIndexes: Invalid value: "0-1-2": error parsing succeededIndexes: the fragment '
+                "\"0-1-2\" violates the requirement that an index interval can have at most two parts separated by '-'"
+            ],
+            id="three-parts",
+        ),
+        pytest.param(
+            _success(*[{"succeededCount": 1}] * 21),
+            ["spec.successPolicy.rules: Too many: 21: must have at most 20 items"],
+            id="too-many-success-rules",
+        ),
+        pytest.param(
             {"managedBy": "me"},
             ['spec.managedBy: Invalid value: "me": must be a domain-prefixed path (such as "acme.io/foo")'],
             id="managed-by-somebody",
@@ -116,3 +158,85 @@ def test_what_is_wrong_with_a_cron_jobs_job_is_told_at_its_place() -> None:
         "spec.jobTemplate.spec.parallelism: Invalid value: -1: must be greater than or equal to 0",
         'spec.jobTemplate.spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"',
     ]
+
+
+def _with_status(spec: Json, status: Json) -> Json:
+    return _job(**spec) | {"status": status}
+
+
+NOT_BOTH = "failedIndexes and completedIndexes overlap at index: "
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "texts"),
+    [
+        pytest.param({}, {"succeeded": 1}, [], id="no-indexes"),
+        pytest.param({}, {"completedIndexes": ""}, [], id="empty"),
+        pytest.param(
+            {"backoffLimitPerIndex": 1}, {"completedIndexes": "0,2-4,9", "failedIndexes": "1,5-8"}, [], id="fine"
+        ),
+        pytest.param(
+            {"completionMode": "NonIndexed"},
+            {"completedIndexes": "0"},
+            [
+                'status.completedIndexes: Invalid value: "0": '
+                "cannot set non-empty completedIndexes when non-indexed completion mode"
+            ],
+            id="completed-without-indexes",
+        ),
+        pytest.param(
+            {},
+            {"failedIndexes": ""},
+            [
+                'status.failedIndexes: Invalid value: "": '
+                "cannot set non-null failedIndexes when backoffLimitPerIndex is null"
+            ],
+            id="failed-without-a-limit-per-index",
+        ),
+        pytest.param(
+            {"backoffLimitPerIndex": 1},
+            {"completedIndexes": "2-5,8", "failedIndexes": "0,5-6"},
+            [f'status.failedIndexes: Invalid value: "0,5-6": {NOT_BOTH}5'],
+            id="both",
+        ),
+        pytest.param(
+            {"backoffLimitPerIndex": 1},
+            {"failedIndexes": "x"},
+            [
+                'status.failedIndexes: Invalid value: "x": error parsing failedIndexes: '
+                'cannot convert string to integer for index: "x"'
+            ],
+            id="failed-malformed",
+        ),
+    ],
+)
+def test_indexes_of_a_status(spec: Json, status: Json, texts: list[str]) -> None:
+    spec = {"completionMode": "Indexed", "completions": 10, **spec}
+    found = JOBS.strategy.validate_status_update(_with_status(spec, status), _with_status(spec, {}), CONTEXT)
+    assert [problem.message() for problem in found] == texts
+    # what a status said before is not judged again
+    found = JOBS.strategy.validate_status_update(_with_status(spec, status), _with_status(spec, status), CONTEXT)
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("indexes", "text"),
+    [
+        ("1,,2", 'cannot convert string to integer for index: ""'),
+        ("1-", 'cannot convert string to integer for index: ""'),
+        ("-1", 'cannot convert string to integer for index: ""'),
+        (" 1", 'cannot convert string to integer for index: " 1"'),
+        ("10", 'too large index: "10"'),
+        ("8-10", 'too large index: "10"'),
+        ("3-3", "non-increasing order, previous: 3, current: 3"),
+        ("1-3,3", "non-increasing order, previous: 3, current: 3"),
+        ("4,2", "non-increasing order, previous: 4, current: 2"),
+    ],
+)
+def test_malformed_indexes(indexes: str, text: str) -> None:
+    spec = {"completionMode": "Indexed", "completions": 10}
+    new, old = _with_status(spec, {"completedIndexes": indexes}), _with_status(spec, {})
+    (problem,) = JOBS.strategy.validate_status_update(new, old, CONTEXT)
+    assert problem.message() == (
+        f'status.completedIndexes: Invalid value: "{indexes}": error parsing completedIndexes: {text}'
+    )
