@@ -7,13 +7,9 @@ far as its lendablePercent goes. What finds no seat waits in a queue of the leve
 full or the level has none. A flow has a hand of queues, chosen by its name, and takes the shortest of them: a flow that
 fills its hand leaves most queues to others, whoever they are (upstream: KEP-1040, shuffle sharding).
 
-Seats alone are not fair here. All requests run on one thread: with two hundred of one client under way, the request of
-another one is worked on only after a step of each of them. So where several clients are there, whatever seats are free,
-one request begins in a turn of the event loop, and each client has only its share under way; the others wait in the
-same queues. The share is small while the thread is busy: every request more makes all turns longer. It grows while the
-thread waits, for etcd or a webhook: then requests under way cost nobody anything. When little is going on every request
-begins at once, for no price but a counter. Where all requests of the last second were one client's there is nobody to
-be fair to, and many begin together: they share their messages to etcd, which costs less.
+Seats alone are not fair here, for all requests run on one thread: how many begin in a turn of the event loop, and
+whether a client has enough under way, `company` says; the others wait in the same queues. When little is going on every
+request begins at once, for no price but a counter.
 
 Who begins is decided twice by virtual time (start-time fair queueing): between levels in proportion to their seats,
 between the queues of a level equally; of queues at the same time, the shorter one comes first, so that who asks once
@@ -27,20 +23,12 @@ request beforehand; a fixed number of requests under way, which would waste the 
 """
 
 import asyncio
-import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
 
-PACE: Final = 1  # requests that begin in one turn of the loop where several clients are there
-PACE_ALONE: Final = 32  # the same of one client
-_COMPANY_SECONDS: Final = 1.0  # for how long a client that asked counts as one that is there
-_SHARES: Final = range(2, 65)  # of requests that one of several clients has under way
-_WINDOW_SECONDS: Final = 0.05  # over which the thread's work is looked at
-_BUSY: Final = (0.5, 0.7)  # of that time: below, shares grow; above, they shrink
+from apiserver.fairness.company import PACE_BESIDE_FEW, WINDOW_SECONDS, Company
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,51 +145,15 @@ def _hash(flow: str) -> int:
     return zlib.crc32(raw) << 32 | zlib.crc32(raw, 0x9E3779B9)
 
 
-def thread_seconds() -> float:
-    """For how long this thread has worked or waited for a CPU, in seconds; where Linux does not tell, has worked."""
-    try:
-        worked, waited = Path("/proc/thread-self/schedstat").read_bytes().split()[:2]
-    except (OSError, ValueError):
-        return time.thread_time()
-    return (int(worked) + int(waited)) / 1e9
-
-
-class _Share:
-    """How many requests each of several clients may have under way."""
-
-    def __init__(self, worked: Callable[[], float]) -> None:
-        self.size = _SHARES[0]
-        self._worked = worked
-        self._from = 0.0
-        self._used = 0.0
-
-    def look(self, now: float) -> None:
-        """Follow how busy the thread is."""
-        seconds = now - self._from
-        if seconds < _WINDOW_SECONDS:
-            return
-        used = self._worked()
-        busy = (used - self._used) / seconds
-        if seconds > 4 * _WINDOW_SECONDS or busy > _BUSY[1]:  # nobody looked, for nobody waited: begin small
-            self.size = max(self.size // 2, _SHARES[0])
-        elif busy < _BUSY[0]:
-            self.size = min(self.size + 1, _SHARES[-1])
-        self._from, self._used = now, used
-
-
 class Dispatcher:
-    """All levels, and whose turn it is. `worked`: seconds that the thread had work so far."""
+    """All levels, and whose turn it is."""
 
-    def __init__(self, worked: Callable[[], float] = thread_seconds) -> None:
+    def __init__(self, company: Company | None = None) -> None:
         self.levels: dict[str, Level] = {}
+        self._company = company or Company()
         self._begun = 0  # in this turn of the loop
         self._ticking = False
         self._looking: asyncio.TimerHandle | None = None
-        self._pace = PACE_ALONE
-        self._share = _Share(worked)
-        self._under_way: dict[str, int] = {}  # by client, in levels that have queues
-        self._last_client = ""
-        self._alone_from = 0.0  # when there will have been one client only
 
     def configure(self, limits: Iterable[Limits]) -> None:
         """Take over what the levels should be; those that are gone end what they have begun."""
@@ -217,30 +169,25 @@ class Dispatcher:
 
     def enter_at_once(self, level: Level, client: str) -> bool:
         """Begin a client's request now, if nothing has to wait; to be ended with `leave`."""
-        limits = level.limits
+        limits, company = level.limits, self._company
         if limits.queues:
-            if client != self._last_client:
-                self._meet(client)
-            if self._begun >= self._pace or not self._may_begin(client) or not self._has_seat(level):
+            company.asks(client, asyncio.get_running_loop().time())
+            if self._begun >= company.pace or not company.may_begin(client) or not self._has_seat(level):
                 return False
-            if level.waiting and self._pace == PACE_ALONE:
+            if level.waiting and company.pace != PACE_BESIDE_FEW:
                 return False
             self._begun += 1
-            self._under_way[client] = self._under_way.get(client, 0) + 1
             if not self._ticking:
                 self._tick_soon()
         elif not limits.exempt and not self._has_seat(level):
             return False
-        level.executing += 1
-        level.dispatched += 1
+        self._begin(level, client)
         return True
 
-    def _meet(self, client: str) -> None:
-        """Another client than the last one: now there are several."""
-        if self._last_client:
-            self._pace = PACE
-            self._alone_from = asyncio.get_running_loop().time() + _COMPANY_SECONDS
-        self._last_client = client
+    def _begin(self, level: Level, client: str) -> None:
+        level.executing += 1
+        level.dispatched += 1
+        self._company.begins(client)
 
     async def enter(self, level: Level, flow: str, client: str, seconds: float) -> None:
         """Wait for a turn at most so long; raises Refused. To be ended with `leave`."""
@@ -269,15 +216,12 @@ class Dispatcher:
     def leave(self, level: Level, client: str) -> None:
         """A client's request has ended: its seat is free."""
         level.executing -= 1
-        if level.limits.queues:
-            left = self._under_way.pop(client, 0) - 1
-            if left > 0:
-                self._under_way[client] = left
-        if not self._ticking and any(one.waiting for one in self.levels.values()):
+        self._company.ends(client)
+        if not self._ticking and self._is_anybody_waiting():
             self._tick_soon()
 
-    def _may_begin(self, client: str) -> bool:
-        return self._pace == PACE_ALONE or self._under_way.get(client, 0) < self._share.size
+    def _is_anybody_waiting(self) -> bool:
+        return any(one.waiting for one in self.levels.values())
 
     def _has_seat(self, level: Level) -> bool:
         limits = level.limits
@@ -298,39 +242,30 @@ class Dispatcher:
     def _tick(self) -> None:
         """A new turn of the loop: the next requests begin."""
         self._begun, self._ticking = 0, False
-        if self._pace == PACE:
-            self._look(asyncio.get_running_loop())
-        while self._begun < self._pace and (found := self._next()) is not None:
+        loop = asyncio.get_running_loop()
+        self._company.look(loop.time())
+        while self._begun < self._company.pace and (found := self._next()) is not None:
             level, waiting = found
             if waiting.turn.done():
                 continue  # it has given up
             level.virtual += 1.0 / level.limits.seats
-            level.executing += 1
-            level.dispatched += 1
             self._begun += 1
-            self._under_way[waiting.client] = self._under_way.get(waiting.client, 0) + 1
+            self._begin(level, waiting.client)
             waiting.turn.set_result(None)
         if self._begun:
             self._tick_soon()
-
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Are there still several clients, and how much may each of them have under way?"""
-        now = loop.time()
-        if now >= self._alone_from:
-            self._pace = PACE_ALONE
-        self._share.look(now)
-        if self._looking is None:  # those under way may end late: shares grow meanwhile
-            self._looking = loop.call_later(_WINDOW_SECONDS, self._look_again)
+        elif self._looking is None and self._is_anybody_waiting():  # what is under way may end late
+            self._looking = loop.call_later(WINDOW_SECONDS, self._look_again)
 
     def _look_again(self) -> None:
         self._looking = None
-        if not self._ticking and any(one.waiting for one in self.levels.values()):
+        if not self._ticking and self._is_anybody_waiting():
             self._tick_soon()
 
     def _next(self) -> tuple[Level, _Waiting] | None:
         able = [level for level in self.levels.values() if level.waiting and self._has_seat(level)]
         for level in sorted(able, key=lambda one: one.virtual):
-            if (waiting := level.next(self._may_begin)) is not None:
+            if (waiting := level.next(self._company.may_begin)) is not None:
                 return level, waiting
         return None
 

@@ -6,14 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from apiserver.fairness.queues import PACE, PACE_ALONE, Dispatcher, Level, Limits, Refused, thread_seconds
+from apiserver.fairness.company import PACE, PACE_ALONE, PACE_BESIDE_FEW, Company, thread_seconds
+from apiserver.fairness.queues import Dispatcher, Level, Limits, Refused
 
 WIDE = Limits("wide", seats=100, queues=64, hand=6, length=50)
 NARROW = Limits("narrow", seats=1, queues=8, hand=2, length=3)
 
 
 def _dispatcher(*limits: Limits, worked: Callable[[], float] = thread_seconds) -> Dispatcher:
-    made = Dispatcher(worked)
+    made = Dispatcher(Company(worked))
     made.configure(limits)
     return made
 
@@ -61,8 +62,8 @@ async def test_an_idle_server_keeps_nobody_waiting() -> None:
 async def test_only_a_few_begin_in_a_turn_of_the_loop() -> None:
     dispatcher = _dispatcher(WIDE)
     level = dispatcher.levels["wide"]
-    begun = [dispatcher.enter_at_once(level, f"client {number}") for number in range(PACE + 1)]
-    assert begun == [True] * PACE + [False]
+    begun = [dispatcher.enter_at_once(level, f"client {number}") for number in range(PACE_BESIDE_FEW + 1)]
+    assert begun == [True] * PACE_BESIDE_FEW + [False]
     await _spin(2)
     assert dispatcher.enter_at_once(level, "a")
 
@@ -103,13 +104,19 @@ async def _company(dispatcher: Dispatcher) -> Level:
 async def test_beside_others_a_client_has_a_share_under_way_while_the_thread_is_busy() -> None:
     dispatcher = _dispatcher(WIDE, worked=asyncio.get_running_loop().time)
     level, crowd = await _company(dispatcher), Crowd(dispatcher)
-    crowd.come(level, "noisy")
-    await asyncio.sleep(0.1)
-    assert (crowd.begun, level.waiting) == ([], 1)
-    await crowd.come(level, "quiet")  # passes: it has not its share
+    noisy = crowd.come(level, "noisy")
+    for _ in range(20):
+        await crowd.come(level, "quiet")  # passes: it has not its share
+    assert (set(crowd.begun), level.waiting) == ({"quiet"}, 1)
     dispatcher.leave(level, "noisy")
-    await crowd.tasks[0]
-    assert crowd.begun == ["quiet", "noisy"]
+    await noisy
+    assert crowd.begun[-1] == "noisy"
+
+
+async def test_who_waits_for_somebody_that_asks_no_more_begins_by_itself() -> None:
+    dispatcher = _dispatcher(WIDE, worked=asyncio.get_running_loop().time)
+    level, crowd = await _company(dispatcher), Crowd(dispatcher)
+    await asyncio.wait_for(crowd.come(level, "noisy"), 10)
 
 
 async def test_shares_grow_while_the_thread_waits() -> None:
