@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from aetcd import rpc
-
 from apiserver.storage.errors import Compacted, FutureRevision, Refused, StorageError, Unavailable
 from apiserver.storage.http2 import Broken, Call, CallError, Connection, head_block
+from apiserver.storage.messages import rpc
 
 Reply = TypeVar("Reply")
 

@@ -37,8 +37,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, TypeVar
 
-from aetcd import rpc
-
 from apiserver.storage import keys
 from apiserver.storage.channels import COMPACT, LEASE_GRANT, RANGE, TXN, WATCH, Channels, Endpoints, Method, translated
 from apiserver.storage.errors import (
@@ -54,6 +52,7 @@ from apiserver.storage.errors import (
 from apiserver.storage.http2 import Broken, Call, CallError
 from apiserver.storage.interface import Change, Changes, KeyValue, Page
 from apiserver.storage.leases import Leases
+from apiserver.storage.messages import kv, rpc
 from machinery.aio.backoff import Backoff
 from machinery.aio.clock import REAL, Clock
 
@@ -364,5 +363,5 @@ def _cancelled(reply: Any) -> StorageError:
 
 def _change(event: Any) -> Change:
     item = event.kv
-    value = None if event.type == rpc.Event.DELETE else item.value
+    value = None if event.type == kv.Event.DELETE else item.value
     return Change(_key(item), value, item.mod_revision, item.create_revision)
