@@ -10,7 +10,7 @@ import yaml
 from apiserver.handlers import negotiation, table
 from apiserver.handlers.negotiation import Accepted, Form
 from apiserver.handlers.options import Token
-from apiserver.registry.resource import Conversion, Resource
+from apiserver.registry.resource import Column, Conversion, Resource
 from apiserver.request import LARGE, Answer, Request, Response, StreamResponse
 from apiserver.storage.listing import Listing
 from apiserver.storage.objects import Entry, encode, entry_of_own
@@ -19,7 +19,7 @@ from machinery.api.codec import Json
 
 #: objects per chunk of a list, with a breath for other requests between two; and where each has to be worked out
 CHUNK: Final = 50
-_ROWS: Final = 10
+_ROWS: Final = 20
 _TURNS: Final = 4  # of the loop in one breath: a request takes several, and each would wait for a chunk
 
 
@@ -34,6 +34,7 @@ class View:
     accepted: Accepted
     include: str = ""
     pretty: bool = False
+    columns: tuple[Column, ...] = ()  # of a Table
 
     @property
     def is_protobuf(self) -> bool:
@@ -55,7 +56,7 @@ class View:
             case Form.OBJECT:
                 return entry.json(revision)
             case Form.TABLE:
-                return table.row(self.resource, entry, self.include, self.accepted.version, revision)
+                return table.row(self.columns, entry, self.include, self.accepted.version, revision)
             case _:
                 return table.partial(entry.decode(revision), self.accepted.version)
 
@@ -111,10 +112,16 @@ def view(request: Request, resource: Resource, *, watch: bool = False) -> View:
         accepted = negotiation.negotiate(accept, watch=watch, protobuf=known)
     agent = request.headers.get("user-agent", "")
     if not request.query:
-        return View(resource, accepted, pretty=negotiation.is_pretty(agent, "") and not watch)
+        pretty = negotiation.is_pretty(agent, "") and not watch
+        return View(resource, accepted, pretty=pretty, columns=_columns(resource, accepted))
     include = request.param("includeObject") if accepted.form is Form.TABLE else ""
     table.check_include(include)
-    return View(resource, accepted, include, negotiation.is_pretty(agent, request.param("pretty")) and not watch)
+    pretty = negotiation.is_pretty(agent, request.param("pretty")) and not watch
+    return View(resource, accepted, include, pretty, _columns(resource, accepted))
+
+
+def _columns(resource: Resource, accepted: Accepted) -> tuple[Column, ...]:
+    return table.columns_of(resource) if accepted.form is Form.TABLE else ()
 
 
 def object_answer(request: Request, resource: Resource, entry: Entry, status: int = 200) -> Answer:

@@ -45,10 +45,10 @@ def check_include(include: str) -> None:
         raise errors.BadRequest(f"Unable to convert to Table as requested: {problem.message()}")
 
 
-def row(resource: Resource, entry: Entry, include: str, version: str, revision: int = 0) -> bytes:
+def row(columns: Iterable[Column], entry: Entry, include: str, version: str, revision: int = 0) -> bytes:
     """One row as JSON."""
     obj, metadata = entry.without_managers(revision)
-    cells = [_cell(column, obj) for column in columns_of(resource)]
+    cells = [_cell(column, obj) for column in columns]
     if include == INCLUDE_NONE:
         return b'{"cells":%b,"object":null}' % codec.dumps(cells)
     shown = entry.json(revision) if include == INCLUDE_OBJECT else _partial(metadata, version)
