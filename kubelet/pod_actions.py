@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kubelet.runtime_status import ContainerRecord, ContainerState, PodRecord, SandboxRecord
-from machinery.api import pods
+from machinery.api import pods, restarts
 from machinery.api.codec import Json
 
 _NOBODY: Final[frozenset[str]] = frozenset()
@@ -44,11 +44,6 @@ class Actions:
     finished: bool = False  # nothing runs, nothing is to be started: the pod has ended by itself
 
 
-def restart_policy(container: Json, pod: Json) -> str:
-    """The container's own policy where it has one, else the pod's."""
-    return container.get("restartPolicy") or (pod.get("spec") or {}).get("restartPolicy") or "Always"
-
-
 def should_start(container: Json, pod: Json, latest: ContainerRecord | None) -> bool:
     """Whether a container that may have run before is to be (re)started (upstream: ShouldContainerBeRestarted)."""
     if latest is None:
@@ -57,8 +52,7 @@ def should_start(container: Json, pod: Json, latest: ContainerRecord | None) -> 
         return False
     if latest.state in (ContainerState.CREATED, ContainerState.UNKNOWN):
         return True
-    policy = restart_policy(container, pod)
-    return policy == "Always" or (policy == "OnFailure" and latest.exit_code != 0)
+    return restarts.will_restart(container, pod, latest.exit_code)
 
 
 def decide(pod: Json, record: PodRecord, health: Health, spec_hash: Callable[[Json], str]) -> Actions:
@@ -98,7 +92,7 @@ def _with_new_sandbox(pod: Json, record: PodRecord) -> Actions:
 def _is_needed(container: Json, pod: Json, latest: ContainerRecord | None) -> bool:
     """As should_start, and what still runs in the old sandbox is stopped with it and started in the new one."""
     if latest is not None and latest.is_running:
-        return restart_policy(container, pod) != "Never"
+        return restarts.policy_of(container, pod) != "Never"
     return should_start(container, pod, latest)
 
 
@@ -108,7 +102,7 @@ def _failed_for_good(container: Json, pod: Json, record: PodRecord) -> bool:
         latest is not None
         and latest.is_over
         and latest.exit_code != 0
-        and restart_policy(container, pod) == "Never"
+        and not restarts.will_restart(container, pod, latest.exit_code)
         and not pods.is_sidecar(container)
     )
 
@@ -165,7 +159,7 @@ class _Alive:
                 return False
             if latest.exit_code == 0:
                 return True
-            if restart_policy(container, self._pod) == "Never":
+            if not restarts.will_restart(container, self._pod, latest.exit_code):
                 return False
         self._start.append(container["name"])
         return False
@@ -199,8 +193,9 @@ class _Alive:
             why = self._why_restart(container, latest)
             if why:
                 self._kill.append(Kill(latest, why))
+                # It runs still: without an exit code its rules say nothing, only its policy does.
                 if why.endswith("definition changed, will be restarted") or (
-                    restart_policy(container, self._pod) != "Never"
+                    restarts.policy_of(container, self._pod) != "Never"
                 ):
                     self._start.append(container["name"])
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from kubelet import pod_actions
 from kubelet.runtime_status import NOTHING, ContainerRecord, ContainerState, PodRecord
-from machinery.api import meta, pods, times
+from machinery.api import meta, pods, restarts, times
 from machinery.api.codec import Json
 
 _NOBODY: Final[frozenset[str]] = frozenset()
@@ -214,8 +214,7 @@ def _settle_readiness(pod: Json, inits: list[Json], mains: list[Json]) -> None:
 
 def phase_of(pod: Json, inits: list[Json], mains: list[Json], *, over: bool) -> str:
     """The phase the container statuses add up to (upstream: getPhase)."""
-    policy = (pod.get("spec") or {}).get("restartPolicy") or "Always"
-    if _init_failed(pod, inits) and policy == "Never":
+    if _init_failed(pod, inits):
         return "Failed"
     if any(_is_waiting_first_time(status) for status in mains) or not _initialized(pod, inits, mains):
         return "Pending"
@@ -224,13 +223,11 @@ def phase_of(pod: Json, inits: list[Json], mains: list[Json], *, over: bool) -> 
     if not over and _sidecar_runs(inits):
         return "Running"
     succeeded = all(_exit_code(status) == 0 for status in mains)
-    if over:
-        return "Succeeded" if succeeded else "Failed"
-    if policy == "Always":
+    if not over and any(
+        _will_restart(container, pod, status) for container, status in zip(pods.containers_of(pod), mains, strict=True)
+    ):
         return "Running"
-    if succeeded:
-        return "Succeeded"
-    return "Failed" if policy == "Never" else "Running"
+    return "Succeeded" if succeeded else "Failed"
 
 
 def _phase_to_report(pod: Json, facts: Facts, inits: list[Json], mains: list[Json]) -> str:
@@ -257,9 +254,17 @@ def _exit_code(status: Json) -> int | None:
     return ended.get("exitCode") if ended else None
 
 
+def _will_restart(container: Json, pod: Json, status: Json) -> bool:
+    code = _exit_code(status)
+    return code is None or restarts.will_restart(container, pod, code)
+
+
 def _init_failed(pod: Json, inits: list[Json]) -> bool:
+    """Whether an init container has failed for good."""
     return any(
-        status["state"].get("terminated", {}).get("exitCode", 0) != 0 and not pods.is_sidecar(container)
+        status["state"].get("terminated", {}).get("exitCode", 0) != 0
+        and not pods.is_sidecar(container)
+        and not _will_restart(container, pod, status)
         for container, status in zip(pods.init_containers_of(pod), inits, strict=True)
     )
 

@@ -5,10 +5,12 @@ import pytest
 from kubelet.pod_actions import Actions, Health, decide
 from kubelet.runtime_status import PodRecord, SandboxRecord
 from machinery.api.codec import Json
-from tests.kubelet.pods import BOX, DEAD_BOX, container, created, exited, lost, pod, record, running
+from tests.kubelet.pods import BOX, DEAD_BOX, container, created, exited, lost, pod, record, rule, running
 
 SETUP, SECOND = container("setup"), container("second")
 SIDECAR = container("side", restartPolicy="Always")
+ON_42 = container(restartPolicy="Never", restartPolicyRules=[rule(42)])
+SETUP_ON_42 = container("setup", restartPolicy="Never", restartPolicyRules=[rule(42)])
 NO_BOX = PodRecord("uid-1")
 
 
@@ -122,6 +124,49 @@ def spec_hash(spec: Json) -> str:
             here(),
             id="container-policy-wins",
         ),
+        pytest.param(
+            pod(container(restartPolicy="OnFailure"), policy="Never"),
+            record(exited(code=1)),
+            here("main"),
+            id="container-policy-wins-over-never",
+        ),
+        pytest.param(pod(ON_42, policy="Never"), record(exited(code=42)), here("main"), id="a-rule-restarts"),
+        pytest.param(
+            pod(ON_42),
+            record(exited(code=1)),
+            Actions(kill_pod=True, sandbox_id="box", finished=True),
+            id="no-rule-fits-and-the-policy-ends-it",
+        ),
+        pytest.param(
+            pod(inits=(SETUP_ON_42,), policy="Never"),
+            record(exited("setup", 42)),
+            here("setup"),
+            id="a-rule-restarts-a-failed-init",
+        ),
+        pytest.param(
+            pod(inits=(container("setup", restartPolicy="OnFailure"),), policy="Never"),
+            record(exited("setup", 1)),
+            here("setup"),
+            id="an-inits-own-policy-restarts-it",
+        ),
+        pytest.param(
+            pod(inits=(SETUP_ON_42,)),
+            record(exited("setup", 1)),
+            Actions(kill_pod=True, sandbox_id="box", finished=True),
+            id="an-init-that-is-tried-once-ends-the-pod",
+        ),
+        pytest.param(
+            pod(inits=(container("setup", restartPolicy="Never", restartPolicyRules=[rule(0)]),)),
+            record(exited("setup", 0)),
+            here("main"),
+            id="a-successful-init-is-not-repeated",
+        ),
+        pytest.param(
+            pod(ON_42, policy="Never"),
+            record(exited(code=42), boxes=(DEAD_BOX,)),
+            Actions(kill_pod=True, create_sandbox=True, attempt=1, start=("main",)),
+            id="a-rule-asks-for-a-new-sandbox",
+        ),
     ],
 )
 def test_the_next_step(spec: Json, seen: PodRecord, wanted: Actions) -> None:
@@ -134,8 +179,11 @@ def test_a_failed_liveness_probe_kills_and_restarts() -> None:
     assert actions.start == ("main",)
 
 
-def test_a_failed_liveness_probe_only_kills_where_nothing_restarts() -> None:
-    actions = decide(pod(policy="Never"), record(running()), Health(failed_liveness={"main-id"}), spec_hash)
+@pytest.mark.parametrize(
+    "spec", [pytest.param(pod(policy="Never"), id="policy"), pytest.param(pod(ON_42), id="rules-have-no-exit-code-yet")]
+)
+def test_a_failed_liveness_probe_only_kills_where_nothing_restarts(spec: Json) -> None:
+    actions = decide(spec, record(running()), Health(failed_liveness={"main-id"}), spec_hash)
     assert len(actions.kill) == 1
     assert actions.start == ()
 

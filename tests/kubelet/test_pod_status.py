@@ -8,12 +8,13 @@ from kubelet.pod_status import Facts, Waiting, status_of
 from kubelet.runtime_status import PodRecord
 from machinery.api import meta
 from machinery.api.codec import Json
-from tests.kubelet.pods import BOX, container, created, exited, pod, record, running
+from tests.kubelet.pods import BOX, container, created, exited, pod, record, rule, running
 
 NOW = "2026-01-01T00:00:00Z"
 READY = {"main-id"}
 SETUP = container("setup")
 SIDECAR = container("side", restartPolicy="Always")
+ON_42: Json = {"restartPolicy": "Never", "restartPolicyRules": [rule(42)]}
 NOTHING = PodRecord("uid-1")
 
 
@@ -56,6 +57,31 @@ def condition(status: Json, type_: str) -> Json:
             False,
             "Running",
             id="a-sidecar-still-runs",
+        ),
+        pytest.param(
+            pod(container(**ON_42), policy="Never"), record(exited(code=42)), False, "Running", id="a-rule-goes-on"
+        ),
+        pytest.param(pod(container(**ON_42)), record(exited(code=1)), False, "Failed", id="no-rule-fits"),
+        pytest.param(pod(container(**ON_42)), record(exited(code=0)), False, "Succeeded", id="its-own-policy-is-never"),
+        pytest.param(
+            pod(container(restartPolicy="OnFailure"), container("b"), policy="Never"),
+            record(exited(code=1), exited("b", 0)),
+            False,
+            "Running",
+            id="one-of-two-goes-on",
+        ),
+        pytest.param(
+            pod(container(**ON_42), policy="Never"), record(exited(code=42)), True, "Failed", id="over-is-over"
+        ),
+        pytest.param(
+            pod(inits=(container("setup", **ON_42),), policy="Never"),
+            record(exited("setup", 42)),
+            False,
+            "Pending",
+            id="an-inits-rule-goes-on",
+        ),
+        pytest.param(
+            pod(inits=(container("setup", **ON_42),)), record(exited("setup", 1)), False, "Failed", id="init-tried-once"
         ),
         pytest.param(pod(), record(exited(code=0)), True, "Succeeded", id="deleted-and-well"),
         pytest.param(pod(), record(exited(code=137)), True, "Failed", id="deleted-and-killed"),
@@ -154,6 +180,18 @@ def test_a_crash_loop_waits_with_its_last_state() -> None:
     assert one["lastState"]["terminated"]["exitCode"] == 3
     assert one["restartCount"] == 4
     assert not one["ready"]
+
+
+def test_a_container_that_waits_by_its_rule_keeps_its_pod_running_and_unready() -> None:
+    why = {"main": Waiting("CrashLoopBackOff", "back-off 10s")}
+    spec = pod(container(**ON_42), policy="Never")
+    status = status_of(spec, facts(record(exited(code=42)), waiting=why), NOW)
+    assert status["phase"] == "Running"
+    assert status["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    assert (condition(status, "Ready")["status"], condition(status, "Ready")["reason"]) == (
+        "False",
+        "ContainersNotReady",
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from kubelet.status_manager import StatusManager
 from machinery.api import meta
 from machinery.api.codec import Json
 from tests.fakes.client import FakeClient
-from tests.kubelet.pods import container, pod
+from tests.kubelet.pods import container, pod, rule
 
 
 class NoObjects:
@@ -175,6 +175,17 @@ async def test_a_failing_container_restarts_at_once_and_then_waits(tmp_path: Pat
         assert one()["restartCount"] == 1
         assert on.status(spec)["phase"] == "Running"
         assert ("BackOff", "Back-off restarting failed container main in pod web_default(uid-1)") in on.events
+
+
+async def test_a_rule_restarts_a_container_of_a_pod_that_never_does(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        spec = pod(container(restartPolicy="Never", restartPolicyRules=[rule(42)]), policy="Never")
+        spec["metadata"]["annotations"] = {RUN_SECONDS: "0", EXIT_CODE: "42"}
+        on.workers.update(spec)
+        await on.until(lambda: any(reason == "BackOff" for reason, _ in on.events))
+        await on.until(lambda: "waiting" in on.status(spec)["containerStatuses"][0]["state"])
+        assert on.status(spec)["phase"] == "Running"
+        assert on.status(spec)["containerStatuses"][0]["restartCount"] == 1
 
 
 async def test_init_containers_come_first(tmp_path: Path) -> None:
