@@ -9,6 +9,7 @@ from typing import Final
 from machinery.api import pods
 from machinery.api.codec import Json
 
+CONDITION: Final = "AllContainersRestarting"
 _RESTART: Final = "Restart"
 _RESTART_ALL: Final = "RestartAllContainers"
 

@@ -14,6 +14,11 @@ SETUP_ON_42 = container("setup", restartPolicy="Never", restartPolicyRules=[rule
 NO_BOX = PodRecord("uid-1")
 
 
+ALL_ON_42: Json = {"restartPolicy": "Never", "restartPolicyRules": [rule(42, action="RestartAllContainers")]}
+SOURCE, SOURCE_SETUP = container("source", **ALL_ON_42), container("setup", **ALL_ON_42)
+SOURCE_SIDECAR = container("side", restartPolicy="Always", restartPolicyRules=ALL_ON_42["restartPolicyRules"])
+
+
 def here(*start: str) -> Actions:
     """Containers to start in the sandbox that stands."""
     return Actions(sandbox_id="box", start=start)
@@ -171,6 +176,67 @@ def spec_hash(spec: Json) -> str:
 )
 def test_the_next_step(spec: Json, seen: PodRecord, wanted: Actions) -> None:
     assert decide(spec, seen, Health(), spec_hash) == wanted
+
+
+@pytest.mark.parametrize(
+    ("spec", "seen", "gone"),
+    [
+        pytest.param(
+            pod(SOURCE, container(), inits=(SETUP,), policy="Never"),
+            record(exited("source", 42), running(), exited("setup")),
+            ["main-id", "setup-id", "source-id"],
+            id="who-asked-goes-last",
+        ),
+        pytest.param(pod(SOURCE), record(exited("source", 1)), [], id="another-end"),
+        pytest.param(pod(SOURCE), record(running("source")), [], id="no-end"),
+        pytest.param(
+            pod(inits=(SOURCE_SETUP,), policy="Never"),
+            record(exited("setup", 42)),
+            ["setup-id"],
+            id="an-init-container-asks",
+        ),
+        pytest.param(
+            pod(inits=(SOURCE_SIDECAR,), policy="Never"),
+            record(exited("side", 42), running()),
+            ["main-id", "side-id"],
+            id="a-sidecar-asks",
+        ),
+        pytest.param(
+            pod(inits=(SOURCE_SIDECAR,), policy="Never"),
+            record(exited("side", 42), exited()),
+            [],
+            id="too-late-when-the-pod-is-over",
+        ),
+        pytest.param(
+            pod(inits=(SOURCE_SIDECAR, SETUP), policy="Never"),
+            record(exited("side", 42), exited("setup", 1)),
+            [],
+            id="too-late-when-an-init-has-failed",
+        ),
+        pytest.param(
+            pod(inits=(SOURCE_SIDECAR,), policy="Never")
+            | {"status": {"conditions": [{"type": "AllContainersRestarting", "status": "True"}]}},
+            record(exited("side", 42), exited(code=137)),
+            ["main-id", "side-id"],
+            id="what-was-cut-short-goes-on",
+        ),
+        pytest.param(
+            pod(SOURCE, policy="Never"),
+            record(exited("source", 42), boxes=(DEAD_BOX,)),
+            ["source-id"],
+            id="before-a-new-sandbox",
+        ),
+    ],
+)
+def test_all_begin_anew_where_one_asks(spec: Json, seen: PodRecord, gone: list[str]) -> None:
+    actions = decide(spec, seen, Health(), spec_hash)
+    assert [container.id for container in actions.reset] == gone
+    if gone:
+        assert actions == Actions(sandbox_id="box", reset=actions.reset)
+
+
+def test_after_a_reset_init_containers_come_first_in_the_old_sandbox() -> None:
+    assert decide(pod(SOURCE, inits=(SETUP,), policy="Never"), record(), Health(), spec_hash) == here("setup")
 
 
 def test_a_failed_liveness_probe_kills_and_restarts() -> None:

@@ -14,6 +14,7 @@ NOW = "2026-01-01T00:00:00Z"
 READY = {"main-id"}
 SETUP = container("setup")
 SIDECAR = container("side", restartPolicy="Always")
+ALL_ON_42: Json = {"restartPolicy": "Never", "restartPolicyRules": [rule(42, action="RestartAllContainers")]}
 ON_42: Json = {"restartPolicy": "Never", "restartPolicyRules": [rule(42)]}
 NOTHING = PodRecord("uid-1")
 
@@ -194,6 +195,64 @@ def test_a_container_that_waits_by_its_rule_keeps_its_pod_running_and_unready() 
     )
 
 
+def _restarting_pod() -> Json:
+    """A main container asks that all begin anew: one beside it, an init container and one that never ran."""
+    return pod(container(**ALL_ON_42), container("b"), container("late"), inits=(SETUP,), policy="Never")
+
+
+def test_a_restart_of_all_is_told_while_it_lasts() -> None:
+    seen = record(exited(code=42), running("b"), exited("setup"))
+    status = status_of(_restarting_pod(), facts(seen), NOW)
+    restarting = condition(status, "AllContainersRestarting")
+    assert (restarting["status"], restarting["reason"]) == ("True", "RestartAllContainersStarted")
+    assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 42
+
+
+def test_what_was_taken_away_to_begin_anew_is_told_and_counted_once() -> None:
+    spec = _restarting_pod()
+    begun = record(exited(code=42), running("b", restart_count=3), exited("setup"))
+    spec["status"] = status_of(spec, facts(begun), NOW)
+    for reason in ("RestartingAllContainers", "PodInitializing"):
+        spec["status"] = status = status_of(spec, facts(record()), NOW)
+        main, b, late = status["containerStatuses"]
+        (setup,) = status["initContainerStatuses"]
+        assert [one["state"]["waiting"]["reason"] for one in (main, b, setup)] == [reason] * 3
+        assert [one["restartCount"] for one in (main, b, late, setup)] == [1, 4, 0, 1]
+        ended = b["lastState"]["terminated"]
+        assert (ended["exitCode"], ended["reason"]) == (137, "RestartingAllContainers")
+        assert late["lastState"] == {}
+        assert condition(status, "AllContainersRestarting")["status"] == "False"
+        assert condition(status, "Initialized")["status"] == "True"
+
+
+def test_a_pod_that_begins_anew_stays_running_and_remembers_why() -> None:
+    spec = pod(container(**ALL_ON_42), inits=(SETUP,), policy="Never")
+    for seen in (record(exited(code=42), exited("setup")), record(), record(running("setup"))):
+        spec["status"] = status = status_of(spec, facts(seen), NOW)
+        assert status["phase"] == "Running"
+    again = status_of(spec, facts(record(running(restart_count=1), exited("setup"))), NOW)["containerStatuses"][0]
+    assert again["lastState"]["terminated"]["reason"] == "RestartingAllContainers"
+    assert again["restartCount"] == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "seen", "reason"),
+    [
+        pytest.param(pod(container(**ALL_ON_42)), record(running()), "", id="nothing-ended"),
+        pytest.param(pod(container(**ALL_ON_42)), record(exited(code=1)), "PodFailed", id="failed-for-good"),
+        pytest.param(pod(container(**ALL_ON_42)), record(exited()), "PodCompleted", id="succeeded"),
+    ],
+)
+def test_why_nothing_begins_anew(spec: Json, seen: PodRecord, reason: str) -> None:
+    found = condition(status_of(spec, facts(seen), NOW), "AllContainersRestarting")
+    assert (found["status"], found.get("reason", "")) == ("False", reason)
+
+
+def test_a_pod_without_such_a_rule_has_no_such_condition() -> None:
+    status = status_of(pod(container(**ON_42)), facts(record(running())), NOW)
+    assert meta.find_condition(status["conditions"], "AllContainersRestarting") is None
+
+
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
@@ -204,6 +263,15 @@ def test_a_container_that_waits_by_its_rule_keeps_its_pod_running_and_unready() 
 def test_containers_to_come_wait(spec: Json, reason: str) -> None:
     one = status_of(spec, facts(record()), NOW)["containerStatuses"][0]
     assert one["state"] == {"waiting": {"reason": reason}}
+
+
+def test_a_container_that_comes_again_goes_on_counting_where_its_lost_one_was() -> None:
+    ended = {"terminated": {"exitCode": 1}}
+    old = {"name": "main", "containerID": "containerd://gone", "restartCount": 2, "state": ended, "lastState": ended}
+    spec = pod() | {"status": {"containerStatuses": [old]}}
+    one = status_of(spec, facts(record()), NOW)["containerStatuses"][0]
+    assert (one["containerID"], one["restartCount"], one["lastState"]) == ("containerd://gone", 2, ended)
+    assert "waiting" in one["state"]
 
 
 def test_a_container_nobody_can_find_is_lost_when_the_pod_is_over() -> None:
