@@ -1,6 +1,7 @@
 """What to do next for a pod: a pure decision from its spec and what runs. Carrying it out is `pod_runtime`'s.
 
-Upstream: kuberuntime computePodActions and computeInitContainerActions (pkg/kubelet/kuberuntime), KEP-753 for sidecars.
+Upstream: kuberuntime computePodActions and computeInitContainerActions (pkg/kubelet/kuberuntime), KEP-753 for sidecars,
+KEP-5532 for the restart of all containers.
 """
 
 from collections.abc import Callable, Set
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kubelet.runtime_status import ContainerRecord, ContainerState, PodRecord, SandboxRecord
-from machinery.api import pods
+from machinery.api import meta, pods, restarts
 from machinery.api.codec import Json
 
 _NOBODY: Final[frozenset[str]] = frozenset()
@@ -41,12 +42,8 @@ class Actions:
     sandbox_id: str = ""
     kill: tuple[Kill, ...] = ()
     start: tuple[str, ...] = ()
+    reset: tuple[ContainerRecord, ...] = ()  # to take away so that all begin anew; the last one's end asked for it
     finished: bool = False  # nothing runs, nothing is to be started: the pod has ended by itself
-
-
-def restart_policy(container: Json, pod: Json) -> str:
-    """The container's own policy where it has one, else the pod's."""
-    return container.get("restartPolicy") or (pod.get("spec") or {}).get("restartPolicy") or "Always"
 
 
 def should_start(container: Json, pod: Json, latest: ContainerRecord | None) -> bool:
@@ -57,13 +54,36 @@ def should_start(container: Json, pod: Json, latest: ContainerRecord | None) -> 
         return False
     if latest.state in (ContainerState.CREATED, ContainerState.UNKNOWN):
         return True
-    policy = restart_policy(container, pod)
-    return policy == "Always" or (policy == "OnFailure" and latest.exit_code != 0)
+    return restarts.will_restart(container, pod, latest.exit_code)
+
+
+def restarts_all(pod: Json, record: PodRecord) -> bool:
+    """Whether some end asks that all containers begin anew (upstream: ShouldAllContainersRestart).
+
+    Who asked is taken away last, so that what was cut short goes on; what killed the others must not end the pod then.
+    """
+    if not _who_ask(pod, record):
+        return False
+    begun = meta.condition_is_true(pod, restarts.CONDITION)
+    return begun or not (_mains_are_over(pod, record) or _init_failed(pod, record))
+
+
+def _who_ask(pod: Json, record: PodRecord) -> set[str]:
+    everyone = (*pods.init_containers_of(pod), *pods.containers_of(pod))
+    ended = ((one, latest) for one in everyone if (latest := record.latest(one["name"])) and latest.is_over)
+    return {latest.id for one, latest in ended if restarts.restarts_all(one, latest.exit_code)}
+
+
+def _everything(pod: Json, record: PodRecord) -> tuple[ContainerRecord, ...]:
+    who = _who_ask(pod, record)
+    return tuple(sorted(record.containers, key=lambda container: container.id in who))
 
 
 def decide(pod: Json, record: PodRecord, health: Health, spec_hash: Callable[[Json], str]) -> Actions:
     """The next step. `spec_hash` says what of a container's spec may not change while it runs."""
     sandbox = record.sandbox
+    if restarts_all(pod, record):
+        return Actions(sandbox_id=sandbox.id if sandbox else "", reset=_everything(pod, record))
     if sandbox is None or not _usable(sandbox, pod, record):
         return _with_new_sandbox(pod, record)
     alive = _Alive(pod, record, health, spec_hash, sandbox)
@@ -81,8 +101,7 @@ def _with_new_sandbox(pod: Json, record: PodRecord) -> Actions:
     attempt = sandbox.attempt + 1 if sandbox else 0
     mains = pods.containers_of(pod)
     to_start = [c["name"] for c in mains if _is_needed(c, pod, record.latest(c["name"]))]
-    init_failed = any(_failed_for_good(c, pod, record) for c in pods.init_containers_of(pod))
-    if sandbox is not None and (not to_start or init_failed):
+    if sandbox is not None and (not to_start or _init_failed(pod, record)):
         return Actions(kill_pod=record.is_alive, finished=True)
     inits = pods.init_containers_of(pod)
     first = [inits[0]["name"]] if inits else to_start
@@ -98,7 +117,7 @@ def _with_new_sandbox(pod: Json, record: PodRecord) -> Actions:
 def _is_needed(container: Json, pod: Json, latest: ContainerRecord | None) -> bool:
     """As should_start, and what still runs in the old sandbox is stopped with it and started in the new one."""
     if latest is not None and latest.is_running:
-        return restart_policy(container, pod) != "Never"
+        return restarts.policy_of(container, pod) != "Never"
     return should_start(container, pod, latest)
 
 
@@ -108,9 +127,22 @@ def _failed_for_good(container: Json, pod: Json, record: PodRecord) -> bool:
         latest is not None
         and latest.is_over
         and latest.exit_code != 0
-        and restart_policy(container, pod) == "Never"
+        and not restarts.will_restart(container, pod, latest.exit_code)
         and not pods.is_sidecar(container)
     )
+
+
+def _init_failed(pod: Json, record: PodRecord) -> bool:
+    return any(_failed_for_good(container, pod, record) for container in pods.init_containers_of(pod))
+
+
+def _mains_are_over(pod: Json, record: PodRecord) -> bool:
+    """Whether no main container runs or will run again."""
+    for container in pods.containers_of(pod):
+        latest = record.latest(container["name"])
+        if should_start(container, pod, latest) or (latest is not None and latest.is_running):
+            return False
+    return True
 
 
 class _Alive:
@@ -129,10 +161,10 @@ class _Alive:
 
     def decide(self) -> Actions:
         if self._initialized():
-            if self._over():
+            if _mains_are_over(self._pod, self._record):
                 return Actions(kill_pod=True, sandbox_id=self._sandbox.id, finished=True)
             self._walk_mains()
-        elif any(_failed_for_good(c, self._pod, self._record) for c in pods.init_containers_of(self._pod)):
+        elif _init_failed(self._pod, self._record):
             return Actions(kill_pod=True, sandbox_id=self._sandbox.id, finished=True)
         return Actions(
             sandbox_id=self._sandbox.id,
@@ -165,7 +197,7 @@ class _Alive:
                 return False
             if latest.exit_code == 0:
                 return True
-            if restart_policy(container, self._pod) == "Never":
+            if not restarts.will_restart(container, self._pod, latest.exit_code):
                 return False
         self._start.append(container["name"])
         return False
@@ -182,14 +214,6 @@ class _Alive:
             return False
         return latest.id not in self._health.not_started
 
-    def _over(self) -> bool:
-        """Whether no main container runs or will run again."""
-        for container in pods.containers_of(self._pod):
-            latest = self._record.latest(container["name"])
-            if should_start(container, self._pod, latest) or (latest is not None and latest.is_running):
-                return False
-        return True
-
     def _walk_mains(self) -> None:
         for container in pods.containers_of(self._pod):
             latest = self._record.latest(container["name"])
@@ -199,8 +223,9 @@ class _Alive:
             why = self._why_restart(container, latest)
             if why:
                 self._kill.append(Kill(latest, why))
+                # It runs still: without an exit code its rules say nothing, only its policy does.
                 if why.endswith("definition changed, will be restarted") or (
-                    restart_policy(container, self._pod) != "Never"
+                    restarts.policy_of(container, self._pod) != "Never"
                 ):
                     self._start.append(container["name"])
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from kubelet import pod_actions
 from kubelet.runtime_status import NOTHING, ContainerRecord, ContainerState, PodRecord
-from machinery.api import meta, pods, times
+from machinery.api import meta, pods, restarts, times
 from machinery.api.codec import Json
 
 _NOBODY: Final[frozenset[str]] = frozenset()
@@ -20,6 +20,11 @@ _LOST: Final = {
     "message": "The container could not be located when the pod was terminated",
     "startedAt": None,
     "finishedAt": None,
+}
+_WHY_OVER: Final = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}
+_RESTARTING: Final = {
+    "reason": "RestartingAllContainers",
+    "message": "The container is removed because RestartAllContainers in place",
 }
 
 
@@ -97,7 +102,7 @@ def _container_status(container: Json, pod: Json, facts: Facts, *, init: bool) -
     status: Json = {
         "name": name,
         "state": state_of(latest),
-        "lastState": _last_state(facts.record.previous(name)),
+        "lastState": _last_state(facts.record.previous(name), _old_container_status(pod, name)),
         "ready": False,
         "restartCount": latest.restart_count,
         "image": latest.image or container.get("image", ""),
@@ -120,25 +125,50 @@ def _container_status(container: Json, pod: Json, facts: Facts, *, init: bool) -
 def _never_ran(container: Json, pod: Json, facts: Facts) -> Json:
     name = container["name"]
     old_status = _old_container_status(pod, name)
+    if old_status.get("containerID") and _is_restarting(pod, facts):
+        return _taken_away(container, old_status)
     why = facts.waiting.get(name) or Waiting("PodInitializing" if pods.init_containers_of(pod) else "ContainerCreating")
     state = _waiting(why)
-    last: Json = {}
     if facts.over and _must_have_run(container, pod, facts.record):
         # What had ended before and is gone from the runtime (a restart, garbage collection) keeps its last word.
         old_state = old_status.get("state") or {}
         state = old_state if "terminated" in old_state else {"terminated": dict(_LOST)}
-        last = old_status.get("lastState") or {}
     return {
         "name": name,
         "state": state,
-        "lastState": last,
+        "lastState": old_status.get("lastState") or {},
         "ready": False,
         "restartCount": old_status.get("restartCount", 0),
         "image": container.get("image", ""),
         "imageID": old_status.get("imageID", "") if facts.over else "",
-        **({"containerID": old_status["containerID"]} if facts.over and old_status.get("containerID") else {}),
+        **({"containerID": old_status["containerID"]} if old_status.get("containerID") else {}),
         "started": False,
     }
+
+
+def _is_restarting(pod: Json, facts: Facts) -> bool:
+    """Whether all containers are being taken away to begin anew, or just have been."""
+    if facts.record.containers:
+        return not facts.over and pod_actions.restarts_all(pod, facts.record)
+    return not facts.over and meta.condition_is_true(pod, restarts.CONDITION)
+
+
+def _taken_away(container: Json, old_status: Json) -> Json:
+    ended = {"exitCode": _LOST["exitCode"], **_RESTARTING, "startedAt": None, "finishedAt": None}
+    return {
+        "name": container["name"],
+        "state": {"waiting": dict(_RESTARTING)},
+        "lastState": {"terminated": ended},
+        "ready": False,
+        "restartCount": old_status.get("restartCount", 0) + 1,
+        "image": container.get("image", ""),
+        "imageID": "",
+        "started": False,
+    }
+
+
+def _was_taken_away(ended: Json) -> bool:
+    return ended.get("reason") == _RESTARTING["reason"]
 
 
 def _must_have_run(container: Json, pod: Json, record: PodRecord) -> bool:
@@ -168,8 +198,12 @@ def _waiting(why: Waiting) -> Json:
     return {"waiting": {"reason": why.reason, **({"message": why.message} if why.message else {})}}
 
 
-def _last_state(previous: ContainerRecord | None) -> Json:
-    return state_of(previous) if previous is not None and previous.is_over else {}
+def _last_state(previous: ContainerRecord | None, old_status: Json) -> Json:
+    if previous is not None:
+        return state_of(previous) if previous.is_over else {}
+    last: Json = old_status.get("lastState") or {}
+    # The runtime has forgotten what was taken away to begin anew: only the status tells of it.
+    return last if _was_taken_away(last.get("terminated") or {}) else {}
 
 
 def state_of(record: ContainerRecord) -> Json:
@@ -212,10 +246,9 @@ def _settle_readiness(pod: Json, inits: list[Json], mains: list[Json]) -> None:
 # ---- phase
 
 
-def phase_of(pod: Json, inits: list[Json], mains: list[Json], *, over: bool) -> str:
+def phase_of(pod: Json, inits: list[Json], mains: list[Json], *, over: bool, restarting: bool = False) -> str:
     """The phase the container statuses add up to (upstream: getPhase)."""
-    policy = (pod.get("spec") or {}).get("restartPolicy") or "Always"
-    if _init_failed(pod, inits) and policy == "Never":
+    if not restarting and _init_failed(pod, inits):
         return "Failed"
     if any(_is_waiting_first_time(status) for status in mains) or not _initialized(pod, inits, mains):
         return "Pending"
@@ -223,14 +256,10 @@ def phase_of(pod: Json, inits: list[Json], mains: list[Json], *, over: bool) -> 
         return "Running"
     if not over and _sidecar_runs(inits):
         return "Running"
-    succeeded = all(_exit_code(status) == 0 for status in mains)
-    if over:
-        return "Succeeded" if succeeded else "Failed"
-    if policy == "Always":
+    each = zip(pods.containers_of(pod), mains, strict=True)
+    if restarting or (not over and any(_will_restart(container, pod, status) for container, status in each)):
         return "Running"
-    if succeeded:
-        return "Succeeded"
-    return "Failed" if policy == "Never" else "Running"
+    return "Succeeded" if all(_exit_code(status) == 0 for status in mains) else "Failed"
 
 
 def _phase_to_report(pod: Json, facts: Facts, inits: list[Json], mains: list[Json]) -> str:
@@ -239,7 +268,7 @@ def _phase_to_report(pod: Json, facts: Facts, inits: list[Json], mains: list[Jso
         return old  # never back
     if facts.reason and facts.over:
         return "Failed"
-    phase = phase_of(pod, inits, mains, over=facts.over)
+    phase = phase_of(pod, inits, mains, over=facts.over, restarting=_is_restarting(pod, facts))
     if facts.over and phase not in ("Succeeded", "Failed"):
         # All pods reach a terminal phase before they are reported gone, so that Jobs can count them (KEP-3329).
         return "Failed"
@@ -252,14 +281,27 @@ def _is_waiting_first_time(status: Json) -> bool:
     return "waiting" in status["state"] and "terminated" not in status["lastState"]
 
 
+def _end_of(status: Json) -> Json | None:
+    ended: Json | None = status["state"].get("terminated") or status["lastState"].get("terminated")
+    return ended
+
+
 def _exit_code(status: Json) -> int | None:
-    ended = status["state"].get("terminated") or status["lastState"].get("terminated")
+    ended = _end_of(status)
     return ended.get("exitCode") if ended else None
 
 
+def _will_restart(container: Json, pod: Json, status: Json) -> bool:
+    ended = _end_of(status)
+    return ended is None or _was_taken_away(ended) or restarts.will_restart(container, pod, ended["exitCode"])
+
+
 def _init_failed(pod: Json, inits: list[Json]) -> bool:
+    """Whether an init container has failed for good."""
     return any(
-        status["state"].get("terminated", {}).get("exitCode", 0) != 0 and not pods.is_sidecar(container)
+        status["state"].get("terminated", {}).get("exitCode", 0) != 0
+        and not pods.is_sidecar(container)
+        and not _will_restart(container, pod, status)
         for container, status in zip(pods.init_containers_of(pod), inits, strict=True)
     )
 
@@ -292,7 +334,7 @@ def _initialized(pod: Json, inits: list[Json], mains: list[Json]) -> bool:
 
 
 def conditions_of(pod: Json, phase: str, inits: list[Json], mains: list[Json], facts: Facts, now: str) -> list[Json]:
-    """The kubelet's five conditions on top of those that others wrote."""
+    """The kubelet's own conditions on top of those that others wrote."""
     sidecars = [
         status
         for container, status in zip(pods.init_containers_of(pod), inits, strict=True)
@@ -308,12 +350,24 @@ def conditions_of(pod: Json, phase: str, inits: list[Json], mains: list[Json], f
         {"type": "ContainersReady", **containers_ready},
         {"type": "PodScheduled", "status": "True"},
     ]
+    if restarts.may_restart_all(pod):
+        wanted.append({"type": restarts.CONDITION, **_restarting(pod, phase, facts)})
     conditions: list[Json] = list((pod.get("status") or {}).get("conditions") or ())
     for condition in wanted:
         old = meta.find_condition(conditions, condition["type"]) or {}
         merged = {"lastProbeTime": old.get("lastProbeTime"), **condition}
         conditions = meta.set_condition(conditions, merged, now)
     return conditions
+
+
+def _restarting(pod: Json, phase: str, facts: Facts) -> Json:
+    """Until nothing is left of the containers (upstream: GenerateAllContainersRestartingCondition)."""
+    if phase in _WHY_OVER:
+        return {"status": "False", "reason": _WHY_OVER[phase]}
+    if not facts.record.containers or not _is_restarting(pod, facts):
+        return {"status": "False"}
+    text = "container exited with restart policy rule"
+    return {"status": "True", "reason": "RestartAllContainersStarted", "message": text}
 
 
 def _truth(value: bool) -> str:
@@ -328,7 +382,8 @@ def _initialized_condition(pod: Json, phase: str, inits: list[Json], mains: list
         for container, status in zip(pods.init_containers_of(pod), inits, strict=True)
         if not _init_is_through(container, status)
     ]
-    if not missing or _begun(mains):
+    # What has been initialized stays so, although its init containers may run once more.
+    if not missing or _begun(mains) or meta.condition_is_true(pod, "Initialized"):
         return {"status": "True"}
     return {
         "status": "False",
@@ -338,10 +393,8 @@ def _initialized_condition(pod: Json, phase: str, inits: list[Json], mains: list
 
 
 def _containers_ready(phase: str, statuses: list[Json]) -> Json:
-    if phase == "Succeeded":
-        return {"status": "False", "reason": "PodCompleted"}
-    if phase == "Failed":
-        return {"status": "False", "reason": "PodFailed"}
+    if phase in _WHY_OVER:
+        return {"status": "False", "reason": _WHY_OVER[phase]}
     unready = [status["name"] for status in statuses if not status["ready"]]
     if not unready:
         return {"status": "True"}

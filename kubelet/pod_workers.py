@@ -206,7 +206,8 @@ class PodWorker:
         record = await self._look()
         if not self._admitted and not self._admit(record):
             return 0.0
-        actions = pod_actions.decide(self.pod, record, parts.probes.health(self.uid), container_config.spec_hash)
+        pod = parts.statuses.latest(self.pod)
+        actions = pod_actions.decide(pod, record, parts.probes.health(self.uid), container_config.spec_hash)
         self._report(over=actions.finished and not record.running)
         if actions.finished:
             self.stop(Stop())
@@ -278,7 +279,9 @@ class PodWorker:
             return Outcome()
         secrets = await self._pull_secrets(actions)
         parent = parts.cgroups.parent_of(self.pod)
-        step = Step(self.pod, record, actions, parent, volumes, sources, secrets)
+        # How often containers ran that are gone from the runtime is only in the status, and there in our own latest.
+        pod = parts.statuses.latest(self.pod)
+        step = Step(pod, record, actions, parent, volumes, sources, secrets)
         outcome = await parts.runtime.carry_out(step)
         self._waiting = outcome.waiting
         await parts.runtime.prune(await self._look())

@@ -10,14 +10,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from machinery.aio.workqueue import QueueShutDown, WorkQueue
-from machinery.api import errors, meta, pods
+from machinery.api import errors, meta, pods, restarts
 from machinery.api.codec import Json
 from machinery.api.kinds import PODS
 from machinery.client.rest import STRATEGIC_PATCH, Client, ConnectionProblem
 
 logger = logging.getLogger(__name__)
 
-OWN_CONDITIONS: Final = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+OWN_CONDITIONS: Final = (
+    *("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"),
+    restarts.CONDITION,
+)
 _WORKERS: Final = 4
 
 

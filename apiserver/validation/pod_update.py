@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from apiserver.validation import fields
-from machinery.api import codec, errors, names
+from machinery.api import codec, errors, names, restarts
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
@@ -113,19 +113,13 @@ def check_status(pod: Json, old: Json) -> list[FieldError]:
     if nominated:
         found += fields.satisfies(nominated, "status.nominatedNodeName", names.is_dns_subdomain)
     spec = old.get("spec") or {}
-    policy = spec.get("restartPolicy") or ""
-    if policy == "Always":
+    if spec.get("restartPolicy") == "Always" or restarts.may_restart_all(old):
         return found
     for name, kind in (("containerStatuses", "containers"), ("initContainerStatuses", "initContainers")):
-        own = {item.get("name"): _own_policy(item) for item in spec.get(kind) or ()}
-        ended = [item for item in old_status.get(name) or () if _is_final(item, own.get(item["name"]) or policy)]
+        containers = {item.get("name"): item for item in spec.get(kind) or ()}
+        ended = [item for item in old_status.get(name) or () if _is_final(item, containers.get(item["name"], {}), old)]
         found += _stay_ended(status.get(name), ended, f"status.{name}")
     return found
-
-
-def _own_policy(container: Json) -> str:
-    """What a container restarts by if not by its pod's policy; one with rules may restart whatever its policy is."""
-    return "Always" if container.get("restartPolicyRules") else container.get("restartPolicy") or ""
 
 
 def _stay_ended(new: list[Json] | None, ended: list[Json], path: str) -> list[FieldError]:
@@ -138,8 +132,6 @@ def _stay_ended(new: list[Json] | None, ended: list[Json], path: str) -> list[Fi
     ]
 
 
-def _is_final(status: Json, policy: str) -> bool:
+def _is_final(status: Json, container: Json, pod: Json) -> bool:
     ended = (status.get("state") or {}).get("terminated")
-    if ended is None or policy == "Always":
-        return False
-    return not (policy == "OnFailure" and ended.get("exitCode"))
+    return ended is not None and not restarts.will_restart(container, pod, ended.get("exitCode") or 0)

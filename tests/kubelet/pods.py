@@ -12,6 +12,10 @@ def container(name: str = "main", **fields: Any) -> Json:
     return {"name": name, "image": "img:1", **fields}
 
 
+def rule(*codes: int, action: str = "Restart", operator: str = "In") -> Json:
+    return {"action": action, "exitCodes": {"operator": operator, "values": list(codes)}}
+
+
 def pod(*containers: Json, inits: tuple[Json, ...] = (), policy: str = "Always", **spec: Any) -> Json:
     return {
         "apiVersion": "v1",

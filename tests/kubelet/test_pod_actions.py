@@ -5,11 +5,18 @@ import pytest
 from kubelet.pod_actions import Actions, Health, decide
 from kubelet.runtime_status import PodRecord, SandboxRecord
 from machinery.api.codec import Json
-from tests.kubelet.pods import BOX, DEAD_BOX, container, created, exited, lost, pod, record, running
+from tests.kubelet.pods import BOX, DEAD_BOX, container, created, exited, lost, pod, record, rule, running
 
 SETUP, SECOND = container("setup"), container("second")
 SIDECAR = container("side", restartPolicy="Always")
+ON_42 = container(restartPolicy="Never", restartPolicyRules=[rule(42)])
+SETUP_ON_42 = container("setup", restartPolicy="Never", restartPolicyRules=[rule(42)])
 NO_BOX = PodRecord("uid-1")
+
+
+ALL_ON_42: Json = {"restartPolicy": "Never", "restartPolicyRules": [rule(42, action="RestartAllContainers")]}
+SOURCE, SOURCE_SETUP = container("source", **ALL_ON_42), container("setup", **ALL_ON_42)
+SOURCE_SIDECAR = container("side", restartPolicy="Always", restartPolicyRules=ALL_ON_42["restartPolicyRules"])
 
 
 def here(*start: str) -> Actions:
@@ -122,10 +129,114 @@ def spec_hash(spec: Json) -> str:
             here(),
             id="container-policy-wins",
         ),
+        pytest.param(
+            pod(container(restartPolicy="OnFailure"), policy="Never"),
+            record(exited(code=1)),
+            here("main"),
+            id="container-policy-wins-over-never",
+        ),
+        pytest.param(pod(ON_42, policy="Never"), record(exited(code=42)), here("main"), id="a-rule-restarts"),
+        pytest.param(
+            pod(ON_42),
+            record(exited(code=1)),
+            Actions(kill_pod=True, sandbox_id="box", finished=True),
+            id="no-rule-fits-and-the-policy-ends-it",
+        ),
+        pytest.param(
+            pod(inits=(SETUP_ON_42,), policy="Never"),
+            record(exited("setup", 42)),
+            here("setup"),
+            id="a-rule-restarts-a-failed-init",
+        ),
+        pytest.param(
+            pod(inits=(container("setup", restartPolicy="OnFailure"),), policy="Never"),
+            record(exited("setup", 1)),
+            here("setup"),
+            id="an-inits-own-policy-restarts-it",
+        ),
+        pytest.param(
+            pod(inits=(SETUP_ON_42,)),
+            record(exited("setup", 1)),
+            Actions(kill_pod=True, sandbox_id="box", finished=True),
+            id="an-init-that-is-tried-once-ends-the-pod",
+        ),
+        pytest.param(
+            pod(inits=(container("setup", restartPolicy="Never", restartPolicyRules=[rule(0)]),)),
+            record(exited("setup", 0)),
+            here("main"),
+            id="a-successful-init-is-not-repeated",
+        ),
+        pytest.param(
+            pod(ON_42, policy="Never"),
+            record(exited(code=42), boxes=(DEAD_BOX,)),
+            Actions(kill_pod=True, create_sandbox=True, attempt=1, start=("main",)),
+            id="a-rule-asks-for-a-new-sandbox",
+        ),
     ],
 )
 def test_the_next_step(spec: Json, seen: PodRecord, wanted: Actions) -> None:
     assert decide(spec, seen, Health(), spec_hash) == wanted
+
+
+@pytest.mark.parametrize(
+    ("spec", "seen", "gone"),
+    [
+        pytest.param(
+            pod(SOURCE, container(), inits=(SETUP,), policy="Never"),
+            record(exited("source", 42), running(), exited("setup")),
+            ["main-id", "setup-id", "source-id"],
+            id="who-asked-goes-last",
+        ),
+        pytest.param(pod(SOURCE), record(exited("source", 1)), [], id="another-end"),
+        pytest.param(pod(SOURCE), record(running("source")), [], id="no-end"),
+        pytest.param(
+            pod(inits=(SOURCE_SETUP,), policy="Never"),
+            record(exited("setup", 42)),
+            ["setup-id"],
+            id="an-init-container-asks",
+        ),
+        pytest.param(
+            pod(inits=(SOURCE_SIDECAR,), policy="Never"),
+            record(exited("side", 42), running()),
+            ["main-id", "side-id"],
+            id="a-sidecar-asks",
+        ),
+        pytest.param(
+            pod(inits=(SOURCE_SIDECAR,), policy="Never"),
+            record(exited("side", 42), exited()),
+            [],
+            id="too-late-when-the-pod-is-over",
+        ),
+        pytest.param(
+            pod(inits=(SOURCE_SIDECAR, SETUP), policy="Never"),
+            record(exited("side", 42), exited("setup", 1)),
+            [],
+            id="too-late-when-an-init-has-failed",
+        ),
+        pytest.param(
+            pod(inits=(SOURCE_SIDECAR,), policy="Never")
+            | {"status": {"conditions": [{"type": "AllContainersRestarting", "status": "True"}]}},
+            record(exited("side", 42), exited(code=137)),
+            ["main-id", "side-id"],
+            id="what-was-cut-short-goes-on",
+        ),
+        pytest.param(
+            pod(SOURCE, policy="Never"),
+            record(exited("source", 42), boxes=(DEAD_BOX,)),
+            ["source-id"],
+            id="before-a-new-sandbox",
+        ),
+    ],
+)
+def test_all_begin_anew_where_one_asks(spec: Json, seen: PodRecord, gone: list[str]) -> None:
+    actions = decide(spec, seen, Health(), spec_hash)
+    assert [container.id for container in actions.reset] == gone
+    if gone:
+        assert actions == Actions(sandbox_id="box", reset=actions.reset)
+
+
+def test_after_a_reset_init_containers_come_first_in_the_old_sandbox() -> None:
+    assert decide(pod(SOURCE, inits=(SETUP,), policy="Never"), record(), Health(), spec_hash) == here("setup")
 
 
 def test_a_failed_liveness_probe_kills_and_restarts() -> None:
@@ -134,8 +245,11 @@ def test_a_failed_liveness_probe_kills_and_restarts() -> None:
     assert actions.start == ("main",)
 
 
-def test_a_failed_liveness_probe_only_kills_where_nothing_restarts() -> None:
-    actions = decide(pod(policy="Never"), record(running()), Health(failed_liveness={"main-id"}), spec_hash)
+@pytest.mark.parametrize(
+    "spec", [pytest.param(pod(policy="Never"), id="policy"), pytest.param(pod(ON_42), id="rules-have-no-exit-code-yet")]
+)
+def test_a_failed_liveness_probe_only_kills_where_nothing_restarts(spec: Json) -> None:
+    actions = decide(spec, record(running()), Health(failed_liveness={"main-id"}), spec_hash)
     assert len(actions.kill) == 1
     assert actions.start == ()
 

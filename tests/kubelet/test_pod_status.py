@@ -8,12 +8,14 @@ from kubelet.pod_status import Facts, Waiting, status_of
 from kubelet.runtime_status import PodRecord
 from machinery.api import meta
 from machinery.api.codec import Json
-from tests.kubelet.pods import BOX, container, created, exited, pod, record, running
+from tests.kubelet.pods import BOX, container, created, exited, pod, record, rule, running
 
 NOW = "2026-01-01T00:00:00Z"
 READY = {"main-id"}
 SETUP = container("setup")
 SIDECAR = container("side", restartPolicy="Always")
+ALL_ON_42: Json = {"restartPolicy": "Never", "restartPolicyRules": [rule(42, action="RestartAllContainers")]}
+ON_42: Json = {"restartPolicy": "Never", "restartPolicyRules": [rule(42)]}
 NOTHING = PodRecord("uid-1")
 
 
@@ -56,6 +58,31 @@ def condition(status: Json, type_: str) -> Json:
             False,
             "Running",
             id="a-sidecar-still-runs",
+        ),
+        pytest.param(
+            pod(container(**ON_42), policy="Never"), record(exited(code=42)), False, "Running", id="a-rule-goes-on"
+        ),
+        pytest.param(pod(container(**ON_42)), record(exited(code=1)), False, "Failed", id="no-rule-fits"),
+        pytest.param(pod(container(**ON_42)), record(exited(code=0)), False, "Succeeded", id="its-own-policy-is-never"),
+        pytest.param(
+            pod(container(restartPolicy="OnFailure"), container("b"), policy="Never"),
+            record(exited(code=1), exited("b", 0)),
+            False,
+            "Running",
+            id="one-of-two-goes-on",
+        ),
+        pytest.param(
+            pod(container(**ON_42), policy="Never"), record(exited(code=42)), True, "Failed", id="over-is-over"
+        ),
+        pytest.param(
+            pod(inits=(container("setup", **ON_42),), policy="Never"),
+            record(exited("setup", 42)),
+            False,
+            "Pending",
+            id="an-inits-rule-goes-on",
+        ),
+        pytest.param(
+            pod(inits=(container("setup", **ON_42),)), record(exited("setup", 1)), False, "Failed", id="init-tried-once"
         ),
         pytest.param(pod(), record(exited(code=0)), True, "Succeeded", id="deleted-and-well"),
         pytest.param(pod(), record(exited(code=137)), True, "Failed", id="deleted-and-killed"),
@@ -156,6 +183,76 @@ def test_a_crash_loop_waits_with_its_last_state() -> None:
     assert not one["ready"]
 
 
+def test_a_container_that_waits_by_its_rule_keeps_its_pod_running_and_unready() -> None:
+    why = {"main": Waiting("CrashLoopBackOff", "back-off 10s")}
+    spec = pod(container(**ON_42), policy="Never")
+    status = status_of(spec, facts(record(exited(code=42)), waiting=why), NOW)
+    assert status["phase"] == "Running"
+    assert status["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    assert (condition(status, "Ready")["status"], condition(status, "Ready")["reason"]) == (
+        "False",
+        "ContainersNotReady",
+    )
+
+
+def _restarting_pod() -> Json:
+    """A main container asks that all begin anew: one beside it, an init container and one that never ran."""
+    return pod(container(**ALL_ON_42), container("b"), container("late"), inits=(SETUP,), policy="Never")
+
+
+def test_a_restart_of_all_is_told_while_it_lasts() -> None:
+    seen = record(exited(code=42), running("b"), exited("setup"))
+    status = status_of(_restarting_pod(), facts(seen), NOW)
+    restarting = condition(status, "AllContainersRestarting")
+    assert (restarting["status"], restarting["reason"]) == ("True", "RestartAllContainersStarted")
+    assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 42
+
+
+def test_what_was_taken_away_to_begin_anew_is_told_and_counted_once() -> None:
+    spec = _restarting_pod()
+    begun = record(exited(code=42), running("b", restart_count=3), exited("setup"))
+    spec["status"] = status_of(spec, facts(begun), NOW)
+    for reason in ("RestartingAllContainers", "PodInitializing"):
+        spec["status"] = status = status_of(spec, facts(record()), NOW)
+        main, b, late = status["containerStatuses"]
+        (setup,) = status["initContainerStatuses"]
+        assert [one["state"]["waiting"]["reason"] for one in (main, b, setup)] == [reason] * 3
+        assert [one["restartCount"] for one in (main, b, late, setup)] == [1, 4, 0, 1]
+        ended = b["lastState"]["terminated"]
+        assert (ended["exitCode"], ended["reason"]) == (137, "RestartingAllContainers")
+        assert late["lastState"] == {}
+        assert condition(status, "AllContainersRestarting")["status"] == "False"
+        assert condition(status, "Initialized")["status"] == "True"
+
+
+def test_a_pod_that_begins_anew_stays_running_and_remembers_why() -> None:
+    spec = pod(container(**ALL_ON_42), inits=(SETUP,), policy="Never")
+    for seen in (record(exited(code=42), exited("setup")), record(), record(running("setup"))):
+        spec["status"] = status = status_of(spec, facts(seen), NOW)
+        assert status["phase"] == "Running"
+    again = status_of(spec, facts(record(running(restart_count=1), exited("setup"))), NOW)["containerStatuses"][0]
+    assert again["lastState"]["terminated"]["reason"] == "RestartingAllContainers"
+    assert again["restartCount"] == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "seen", "reason"),
+    [
+        pytest.param(pod(container(**ALL_ON_42)), record(running()), "", id="nothing-ended"),
+        pytest.param(pod(container(**ALL_ON_42)), record(exited(code=1)), "PodFailed", id="failed-for-good"),
+        pytest.param(pod(container(**ALL_ON_42)), record(exited()), "PodCompleted", id="succeeded"),
+    ],
+)
+def test_why_nothing_begins_anew(spec: Json, seen: PodRecord, reason: str) -> None:
+    found = condition(status_of(spec, facts(seen), NOW), "AllContainersRestarting")
+    assert (found["status"], found.get("reason", "")) == ("False", reason)
+
+
+def test_a_pod_without_such_a_rule_has_no_such_condition() -> None:
+    status = status_of(pod(container(**ON_42)), facts(record(running())), NOW)
+    assert meta.find_condition(status["conditions"], "AllContainersRestarting") is None
+
+
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
@@ -166,6 +263,15 @@ def test_a_crash_loop_waits_with_its_last_state() -> None:
 def test_containers_to_come_wait(spec: Json, reason: str) -> None:
     one = status_of(spec, facts(record()), NOW)["containerStatuses"][0]
     assert one["state"] == {"waiting": {"reason": reason}}
+
+
+def test_a_container_that_comes_again_goes_on_counting_where_its_lost_one_was() -> None:
+    ended = {"terminated": {"exitCode": 1}}
+    old = {"name": "main", "containerID": "containerd://gone", "restartCount": 2, "state": ended, "lastState": ended}
+    spec = pod() | {"status": {"containerStatuses": [old]}}
+    one = status_of(spec, facts(record()), NOW)["containerStatuses"][0]
+    assert (one["containerID"], one["restartCount"], one["lastState"]) == ("containerd://gone", 2, ended)
+    assert "waiting" in one["state"]
 
 
 def test_a_container_nobody_can_find_is_lost_when_the_pod_is_over() -> None:

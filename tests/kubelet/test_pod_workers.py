@@ -1,7 +1,7 @@
 """The life of pods as their workers lead it, on the fake runtime: no containers, no API server, no waiting."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from kubelet.status_manager import StatusManager
 from machinery.api import meta
 from machinery.api.codec import Json
 from tests.fakes.client import FakeClient
-from tests.kubelet.pods import container, pod
+from tests.kubelet.pods import container, pod, rule
 
 
 class NoObjects:
@@ -175,6 +175,63 @@ async def test_a_failing_container_restarts_at_once_and_then_waits(tmp_path: Pat
         assert one()["restartCount"] == 1
         assert on.status(spec)["phase"] == "Running"
         assert ("BackOff", "Back-off restarting failed container main in pod web_default(uid-1)") in on.events
+
+
+async def test_a_rule_restarts_a_container_of_a_pod_that_never_does(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        spec = pod(container(restartPolicy="Never", restartPolicyRules=[rule(42)]), policy="Never")
+        spec["metadata"]["annotations"] = {RUN_SECONDS: "0", EXIT_CODE: "42"}
+        on.workers.update(spec)
+        await on.until(lambda: any(reason == "BackOff" for reason, _ in on.events))
+        await on.until(lambda: "waiting" in on.status(spec)["containerStatuses"][0]["state"])
+        assert on.status(spec)["phase"] == "Running"
+        assert on.status(spec)["containerStatuses"][0]["restartCount"] == 1
+
+
+class Listening(FakeRuntime):
+    """Remembers what was executed in containers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commands: list[Sequence[str]] = []
+
+    async def exec_sync(self, container_id: str, command: Sequence[str], timeout: int) -> api.ExecSyncResponse:
+        self.commands.append(command)
+        return await super().exec_sync(container_id, command, timeout)
+
+
+async def test_all_containers_begin_anew_in_their_sandbox_where_one_asks(tmp_path: Path) -> None:
+    runtime = Listening()
+    async with bench(tmp_path, runtime) as on:
+        everyone = [rule(143, action="RestartAllContainers")]
+        hook = {"preStop": {"exec": {"command": ["sleep", "60"]}}}
+        source = container("source", restartPolicy="Never", restartPolicyRules=everyone)
+        sidecar = container("side", restartPolicy="Always")
+        spec = pod(source, container(lifecycle=hook), inits=(sidecar,), policy="Never")
+
+        def running(count: int) -> bool:
+            status = on.status(spec)
+            every = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+            return bool(every) and all("running" in one["state"] and one["restartCount"] == count for one in every)
+
+        async def end_source() -> None:
+            ids = {one.metadata.name: one.id for one in await on.runtime.list_containers()}
+            await on.runtime.stop_container(ids["source"], 0)
+
+        on.workers.update(spec)
+        await on.until(lambda: running(0))
+        sandboxes = [one.id for one in await on.runtime.list_sandboxes()]
+        await end_source()
+        await on.until(lambda: running(1))
+        assert [one.id for one in await on.runtime.list_sandboxes()] == sandboxes
+        assert len(await on.runtime.list_containers()) == 3
+        assert on.status(spec)["phase"] == "Running"
+        assert ("Killing", "Stopping container main") in on.events
+        assert runtime.commands == []  # there is no time for hooks
+        await end_source()
+        await on.until(lambda: any(reason == "BackOff" for reason, _ in on.events))
+        await on.until(lambda: "waiting" in on.status(spec)["containerStatuses"][0]["state"])
+        assert "running" in on.status(spec)["containerStatuses"][1]["state"]
 
 
 async def test_init_containers_come_first(tmp_path: Path) -> None:

@@ -96,6 +96,10 @@ def test_an_ended_container_starts_again_only_where_the_policy_says_so(
     assert [error.message() for error in pod_update.check_status(new, old)] == ([text] if refused else [])
 
 
+def _rule(action: str, code: int) -> Json:
+    return {"action": action, "exitCodes": {"operator": "In", "values": [code]}}
+
+
 @pytest.mark.parametrize(
     ("container", "refused"),
     [
@@ -103,7 +107,13 @@ def test_an_ended_container_starts_again_only_where_the_policy_says_so(
         pytest.param({"restartPolicy": "Always"}, False, id="always"),
         pytest.param({"restartPolicy": "OnFailure"}, False, id="after-failure"),
         pytest.param({"restartPolicy": "Never"}, True, id="never"),
-        pytest.param({"restartPolicy": "Never", "restartPolicyRules": [{"action": "Restart"}]}, False, id="by-rules"),
+        pytest.param({"restartPolicy": "Never", "restartPolicyRules": [_rule("Restart", 1)]}, False, id="by-a-rule"),
+        pytest.param({"restartPolicy": "Never", "restartPolicyRules": [_rule("Restart", 2)]}, True, id="no-rule-fits"),
+        pytest.param(
+            {"restartPolicy": "Never", "restartPolicyRules": [_rule("RestartAllContainers", 2)]},
+            False,
+            id="another-end-may-restart-all",
+        ),
     ],
 )
 @pytest.mark.parametrize("kind", ["containers", "initContainers"])
