@@ -128,6 +128,48 @@ def test_a_container_that_is_killed_comes_back_and_is_counted(cluster: Cluster) 
     assert "terminated" in status()["lastState"]
 
 
+def _on_exit_42(action: str) -> dict[str, Any]:
+    rule = {"action": action, "exitCodes": {"operator": "In", "values": [42]}}
+    return {"restartPolicy": "Never", "restartPolicyRules": [rule]}
+
+
+COUNT = "echo x >> /data/{0}; test $(wc -l < /data/{0}) -ge 2 || exit 42; "
+
+
+def test_a_container_comes_back_by_its_own_rules_in_a_pod_that_never_restarts(cluster: Cluster) -> None:
+    mount = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    fields: dict[str, Any] = {"restartPolicy": "Never", "volumes": [{"name": "data", "emptyDir": {}}]}
+    cluster.apply(pod("ruled", COUNT.format("main"), container={**_on_exit_42("Restart"), **mount}, **fields))
+    cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/ruled", "--timeout=40s")
+    (status,) = cluster.get("pod", "ruled")["status"]["containerStatuses"]
+    assert (status["restartCount"], status["state"]["terminated"]["exitCode"]) == (1, 0)
+    assert status["lastState"]["terminated"]["exitCode"] == 42
+
+
+def test_all_containers_start_again_where_one_says_so(cluster: Cluster) -> None:
+    mount = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    own = {"image": BUSYBOX_IMAGE, **mount}
+    setup = {"name": "setup", "command": ["sh", "-c", "echo x >> /data/setup"], **own}
+    beside = {"name": "beside", "command": ["sh", "-c", LOOP], **own}
+    main = {"name": "main", "command": ["sh", "-c", COUNT.format("main") + LOOP], **own}
+    cluster.apply(
+        pod(
+            "reset",
+            initContainers=[setup],
+            containers=[{**main, **_on_exit_42("RestartAllContainers")}, beside],
+            volumes=[{"name": "data", "emptyDir": {}}],
+        )
+    )
+    cluster.until(lambda: [one["restartCount"] for one in statuses(cluster, "reset")] == [1, 1, 1], 60)
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/reset", "--timeout=40s")
+    assert cluster.kubectl("exec", "reset", "-c", "beside", "--", "cat", "/data/setup").stdout == "x\nx\n"
+
+
+def statuses(cluster: Cluster, name: str) -> list[Any]:
+    found = cluster.get("pod", name).get("status") or {}
+    return [*(found.get("initContainerStatuses") or ()), *(found.get("containerStatuses") or ())]
+
+
 def test_a_pod_the_node_has_no_room_for_fails(cluster: Cluster) -> None:
     cluster.apply(pod("huge", container={"resources": {"requests": {"cpu": "999"}}}))
     cluster.until(lambda: cluster.get("pod", "huge")["status"]["phase"] == "Failed")
