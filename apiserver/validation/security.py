@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from apiserver.validation import fields
+from apiserver.validation import fields, windows_options
 from machinery.api import errors
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -18,7 +18,12 @@ _SYSCTL_TEXT: Final = (
     r"^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"
 )
 _PROC_MOUNTS: Final = ("Default", "Unmasked")
-_CHANGE_POLICIES: Final = ("Always", "OnRootMismatch")
+#: values of fields of a pod's security context
+_POLICIES: Final = {
+    "fsGroupChangePolicy": ("Always", "OnRootMismatch"),
+    "supplementalGroupsPolicy": ("Merge", "Strict"),
+    "seLinuxChangePolicy": ("MountOption", "Recursive"),
+}
 
 
 def _ids(context: Json, names: tuple[str, ...], path: str) -> list[FieldError]:
@@ -68,6 +73,7 @@ def container(context: Json | None, path: str) -> list[FieldError]:
         return []
     found = _ids(context, ("runAsUser", "runAsGroup"), path)
     found += fields.one_of(context.get("procMount"), _PROC_MOUNTS, f"{path}.procMount")
+    found += windows_options.check(context.get("windowsOptions"), f"{path}.windowsOptions")
     found += _profiles(context, path)
     if context.get("allowPrivilegeEscalation") is False:
         if context.get("privileged"):
@@ -88,6 +94,8 @@ def pod(context: Json | None, path: str) -> list[FieldError]:
     for group, at in fields.each(context.get("supplementalGroups"), f"{path}.supplementalGroups"):
         if not 0 <= group <= _MAX_ID:
             found.append(errors.invalid_value(at, group, _ID_TEXT))
-    found += fields.one_of(context.get("fsGroupChangePolicy"), _CHANGE_POLICIES, f"{path}.fsGroupChangePolicy")
+    for name, values in _POLICIES.items():
+        found += fields.one_of(context.get(name), values, f"{path}.{name}")
     found += _sysctls(context.get("sysctls"), f"{path}.sysctls")
+    found += windows_options.check(context.get("windowsOptions"), f"{path}.windowsOptions")
     return found + _profiles(context, path)

@@ -249,9 +249,9 @@ def forbidden_field(field: str, detail: str) -> FieldError:
     return FieldError("FieldValueForbidden", field, detail)
 
 
-def not_found_value(field: str, value: Any) -> FieldError:
+def not_found_value(field: str, value: Any, detail: str = "") -> FieldError:
     """A value that refers to nothing."""
-    return FieldError("FieldValueNotFound", field, "", value)
+    return FieldError("FieldValueNotFound", field, detail, value)
 
 
 def duplicate(field: str, value: Any) -> FieldError:

@@ -54,6 +54,9 @@ _ENV_VAR_TEXT: Final = (
     "start with a digit (e.g. 'my.env-name',  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is "
     "'[-._a-zA-Z][-._a-zA-Z0-9]*')"
 )
+_RELAXED_ENV_VAR_TEXT: Final = (
+    "a valid environment variable name must consist only of printable ASCII characters other than '='"
+)
 _CONFIG_KEY_TEXT: Final = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
     "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
@@ -135,6 +138,11 @@ def is_env_var_name(value: str) -> list[str]:
     if not _ENV_VAR.fullmatch(value):
         return [_ENV_VAR_TEXT]
     return [f"must not be '{value}'"] if value in (".", "..") else []
+
+
+def is_relaxed_env_var_name(value: str) -> list[str]:
+    """Upstream's complaints about the name of an environment variable of a pod."""
+    return [] if all(" " <= char <= "~" and char != "=" for char in value) else [_RELAXED_ENV_VAR_TEXT]
 
 
 def is_config_key(value: str) -> list[str]:

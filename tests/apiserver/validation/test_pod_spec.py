@@ -6,7 +6,7 @@ import pytest
 
 from apiserver.resources.core.pods.defaults import pod_spec_defaults
 from apiserver.validation import pod_spec
-from machinery.api import codec
+from machinery.api import codec, names
 from machinery.api.codec import Json
 
 C = "spec.containers[0]"
@@ -112,7 +112,7 @@ CONTAINERS = [
         _container(env=[{"name": "A", "valueFrom": {}}]),
         [
             f'{C}.env[0].valueFrom: Invalid value: "": must specify one of: `fieldRef`, `resourceFieldRef`, '
-            "`configMapKeyRef` or `secretKeyRef`"
+            "`configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
         ],
         id="env-from-nothing",
     ),
@@ -128,7 +128,7 @@ CONTAINERS = [
     ),
     pytest.param(
         {**_volume(emptyDir={}), **_container(volumeMounts=[{"name": "v", "mountPath": "/x", "subPath": "../y"}])},
-        [f"{C}.volumeMounts[0].subPath: Invalid value: \"../y\": must not contain '..'"],
+        [f"{C}.volumeMounts.subPath: Invalid value: \"../y\": must not contain '..'"],
         id="sub-path-out-of-the-volume",
     ),
     pytest.param(
@@ -190,6 +190,15 @@ CONTAINERS = [
         ],
         id="probe-numbers",
     ),
+    pytest.param(
+        {**_container(lifecycle={"preStop": {"sleep": {"seconds": 6}}}), "terminationGracePeriodSeconds": 5},
+        [
+            f"{C}.lifecycle.preStop.sleep: Invalid value: 6: must be non-negative and less than "
+            "terminationGracePeriodSeconds (5)"
+        ],
+        id="sleep-beyond-the-end",
+    ),
+    pytest.param(_container(lifecycle={"postStart": {"sleep": {"seconds": 0}}}), [], id="no-sleep"),
     pytest.param(
         _spec(initContainers=[{"name": "i", "image": "x", "livenessProbe": {"tcpSocket": {"port": 1}}}]),
         [
@@ -317,6 +326,30 @@ SPECS = [
         ["spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"],
         id="deadline",
     ),
+    pytest.param(_spec(hostname="a", hostnameOverride="b.example.org", overhead={"cpu": "1"}), [], id="overridden"),
+    pytest.param(
+        _spec(hostnameOverride="A", setHostnameAsFQDN=True, hostNetwork=True),
+        [
+            "spec.hostnameOverride: Forbidden: may not be specified when setHostnameAsFQDN is true",
+            "spec.hostnameOverride: Forbidden: may not be specified when hostNetwork is true",
+            *[f'spec.hostnameOverride: Invalid value: "A": {text}' for text in names.is_dns_subdomain("A")],
+        ],
+        id="overridden-where-it-may-not-be",
+    ),
+    pytest.param(
+        _spec(hostnameOverride="a" * 65),
+        ["spec.hostnameOverride: Too long: may not be more than 64 bytes"],
+        id="overridden-by-a-long-name",
+    ),
+    pytest.param(
+        _spec(overhead={"cpu": "-1", "disk": "1"}),
+        [
+            'spec.overhead.limits[cpu]: Invalid value: "-1": must be greater than or equal to 0',
+            'spec.overhead.limits[disk]: Invalid value: "disk": must be a standard resource type or fully qualified',
+            'spec.overhead.limits[disk]: Invalid value: "disk": must be a standard resource for containers',
+        ],
+        id="overhead",
+    ),
     pytest.param(
         _spec(dnsPolicy="None"),
         ["spec.dnsConfig: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None"],
@@ -378,6 +411,21 @@ HOST = [
             "Localhost"
         ],
         id="apparmor",
+    ),
+    pytest.param(
+        _spec(securityContext={"supplementalGroupsPolicy": "Strict", "seLinuxChangePolicy": "Recursive"}),
+        [],
+        id="policies",
+    ),
+    pytest.param(
+        _spec(securityContext={"supplementalGroupsPolicy": "Some", "seLinuxChangePolicy": "Never"}),
+        [
+            'spec.securityContext.supplementalGroupsPolicy: Unsupported value: "Some": supported values: "Merge", '
+            '"Strict"',
+            'spec.securityContext.seLinuxChangePolicy: Unsupported value: "Never": supported values: "MountOption", '
+            '"Recursive"',
+        ],
+        id="no-such-policies",
     ),
     pytest.param(
         _spec(dnsConfig={"searches": _MANY, "options": [{"value": "1"}]}),
