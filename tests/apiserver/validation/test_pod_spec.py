@@ -259,7 +259,7 @@ VOLUMES = [
     ),
     pytest.param(
         _volume(downwardAPI={"items": [{"path": "x"}]}),
-        ["spec.volumes[0].downwardAPI[0]: Required value: one of fieldRef and resourceFieldRef is required"],
+        ["spec.volumes[0].downwardAPI: Required value: one of fieldRef and resourceFieldRef is required"],
         id="downward-api",
     ),
     pytest.param(

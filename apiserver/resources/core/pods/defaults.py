@@ -140,6 +140,8 @@ def volume_defaults(volume: Json) -> None:
     for source, values in _VOLUME_DEFAULTS.items():
         if volume.get(source) is not None:
             fill(volume[source], values)
+    if volume.get("image") is not None:
+        fill(volume["image"], {"pullPolicy": pull_policy(volume["image"].get("reference") or "")})
     for item in (volume.get("downwardAPI") or {}).get("items") or ():
         _field_ref_defaults(item.get("fieldRef"))
     for source in (volume.get("projected") or {}).get("sources") or ():

@@ -83,6 +83,7 @@ def test_requests_follow_from_limits() -> None:
         ({"configMap": {"name": "c"}}, {"configMap": {"name": "c", "defaultMode": 420}}),
         ({"secret": {"secretName": "s", "defaultMode": 0}}, {"secret": {"secretName": "s", "defaultMode": 0}}),
         ({"hostPath": {"path": "/x"}}, {"hostPath": {"path": "/x", "type": ""}}),
+        ({"image": {"reference": "x:1"}}, {"image": {"reference": "x:1", "pullPolicy": "IfNotPresent"}}),
         (
             {"projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
             {
@@ -224,6 +225,8 @@ def test_a_binding_names_a_node(target: Json, texts: list[str]) -> None:
 def test_a_static_pod_has_no_claims_on_devices() -> None:
     pod = _pod(resourceClaims=[{"name": "a", "resourceClaimName": "b"}])
     PODS.strategy.defaults(pod)
-    assert PODS.strategy.check(pod) == []
+    assert PODS.strategy.validate(pod, CONTEXT) == []
     pod["metadata"]["annotations"] = {pods.MIRROR_ANNOTATION: "x"}
-    assert PODS.strategy.check(pod) == [errors.forbidden_field("", "static pods do not support resource claims")]
+    assert PODS.strategy.validate(pod, CONTEXT) == [
+        errors.forbidden_field("", "static pods do not support resource claims")
+    ]
