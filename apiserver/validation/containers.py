@@ -90,13 +90,15 @@ def _container(container: Json, path: str, spec: Json, volumes: Mapping[Any, Jso
     found += mounts.check(container, path, volumes)
     if container.get("volumeDevices"):
         found += volume_devices.check(container, path, volumes)
+        if spec.get("hostUsers") is False:
+            found.append(errors.forbidden_field(f"{path}.volumeDevices", "when `hostUsers` is false"))
     resources = container.get("resources") or {}
     found += compute_resources.check(resources, f"{path}.resources")
     if resources.get("claims"):
         found += pod_claims.named(resources["claims"], spec.get("resourceClaims"), f"{path}.resources.claims")
     if container.get("resizePolicy"):
         found += resize_policy.check(container["resizePolicy"], f"{path}.resizePolicy", spec.get("restartPolicy"))
-    return found + security.container(container.get("securityContext"), f"{path}.securityContext")
+    return found + security.container(container.get("securityContext"), f"{path}.securityContext", spec)
 
 
 def _running(container: Json, path: str, spec: Json) -> list[FieldError]:
@@ -164,7 +166,7 @@ def _environment(variables: list[Json] | None, path: str, volumes: Mapping[Any, 
         name = variable.get("name") or ""
         if not name:
             found.append(errors.required(f"{at}.name"))
-        else:
+        elif names.is_relaxed_env_var_name(name):
             found += fields.satisfies(name, f"{at}.name", names.is_relaxed_env_var_name)
         source = variable.get("valueFrom")
         if source is not None:
@@ -202,6 +204,8 @@ def _value_from(variable: Json, source: Json, path: str) -> list[FieldError]:
 def _env_from(sources: list[Json] | None, path: str) -> list[FieldError]:
     found: list[FieldError] = []
     for source, at in fields.each(sources, path):
+        if source.get("prefix"):
+            found += fields.satisfies(source["prefix"], f"{at}.prefix", names.is_relaxed_env_var_name)
         chosen = [name for name in ("configMapRef", "secretRef") if source.get(name) is not None]
         if not chosen:
             found.append(errors.invalid_value(at, "", "must specify one of: `configMapRef` or `secretRef`"))

@@ -41,7 +41,7 @@ def check(spec: Json, path: str) -> list[FieldError]:
     found += scheduling.tolerations(spec.get("tolerations"), f"{path}.tolerations")
     found += scheduling.affinity(spec.get("affinity"), f"{path}.affinity")
     found += scheduling.topology_spread(spec.get("topologySpreadConstraints"), f"{path}.topologySpreadConstraints")
-    found += security.pod(spec.get("securityContext"), f"{path}.securityContext")
+    found += security.pod(spec.get("securityContext"), f"{path}.securityContext", spec)
     found += _times(spec, path)
     found += _host_aliases(spec.get("hostAliases"), f"{path}.hostAliases")
     found += _dns_config(spec, path)

@@ -23,10 +23,8 @@ _ALL_OR_NONE: Final = "If pod contains any hostProcess containers then all conta
 _NEEDS_HOST_NETWORK: Final = "hostNetwork must be true if pod contains any hostProcess containers"
 
 
-def check(options: Json | None, path: str) -> list[FieldError]:
+def check(options: Json, path: str) -> list[FieldError]:
     """Credentials of a group managed service account, and a user's name."""
-    if options is None:
-        return []
     found: list[FieldError] = []
     name, spec, user = (options.get(key) for key in ("gmsaCredentialSpecName", "gmsaCredentialSpec", "runAsUserName"))
     if name is not None:

@@ -428,6 +428,66 @@ HOST = [
         id="no-such-policies",
     ),
     pytest.param(
+        {
+            **_container(securityContext={"procMount": "Unmasked"}),
+            "hostUsers": False,
+            "hostIPC": False,
+            "securityContext": {"sysctls": [{"name": "net.x"}]},
+        },
+        [],
+        id="what-a-pod-with-users-of-its-own-may",
+    ),
+    pytest.param(
+        _container(securityContext={"procMount": "Unmasked"}),
+        [f'{C}.securityContext.procMount: Invalid value: "Unmasked": `hostUsers` must be false to use `Unmasked`'],
+        id="unmasked",
+    ),
+    pytest.param(
+        _spec(hostNetwork=True, hostIPC=True, securityContext={"sysctls": [{"name": "net/a"}, {"name": "kernel.shm"}]}),
+        [
+            'spec.securityContext.sysctls[0].name: Invalid value: "net/a": '
+            "may not be specified when 'hostNetwork' is true",
+            'spec.securityContext.sysctls[1].name: Invalid value: "kernel.shm": '
+            "may not be specified when 'hostIPC' is true",
+        ],
+        id="sysctls-of-the-host",
+    ),
+    pytest.param(
+        _spec(securityContext={"seccompProfile": {"type": "Localhost", "localhostProfile": "/a/.."}}),
+        [
+            'spec.securityContext.seccompProfile.localhostProfile: Invalid value: "/a/..": must be a relative path',
+            "spec.securityContext.seccompProfile.localhostProfile: Invalid value: \"/a/..\": must not contain '..'",
+        ],
+        id="seccomp-anywhere",
+    ),
+    pytest.param(
+        _spec(securityContext={"appArmorProfile": {"type": "Localhost", "localhostProfile": " a"}}),
+        [
+            'spec.securityContext.appArmorProfile.localhostProfile: Invalid value: " a": '
+            "must not be padded with whitespace"
+        ],
+        id="apparmor-padded",
+    ),
+    pytest.param(
+        _spec(securityContext={"appArmorProfile": {"type": "Localhost", "localhostProfile": "a" * 4096}}),
+        ["spec.securityContext.appArmorProfile.localhostProfile: Too long: may not be more than 4095 bytes"],
+        id="apparmor-long",
+    ),
+    pytest.param(
+        _container(envFrom=[{"prefix": "a=", "secretRef": {"name": "s"}}]),
+        [f'{C}.envFrom[0].prefix: Invalid value: "a=": {names.is_relaxed_env_var_name("=")[0]}'],
+        id="prefix",
+    ),
+    pytest.param(
+        {
+            **_volume(persistentVolumeClaim={"claimName": "c"}),
+            **_container(volumeDevices=[{"name": "v", "devicePath": "/v"}]),
+            "hostUsers": False,
+        },
+        [f"{C}.volumeDevices: Forbidden: when `hostUsers` is false"],
+        id="devices-of-other-users",
+    ),
+    pytest.param(
         _spec(dnsConfig={"searches": _MANY, "options": [{"value": "1"}]}),
         [
             "spec.dnsConfig.options[0]: Required value: must not be empty",
