@@ -16,10 +16,12 @@ _MODES: Final = {
 _VOLUME_MODES: Final = ("Block", "Filesystem")
 
 
-def access_modes(modes: list[str] | None, path: str) -> list[FieldError]:
+def access_modes(
+    modes: list[str] | None, path: str, missing: str = "at least 1 access mode is required"
+) -> list[FieldError]:
     """At least one, known, and ReadWriteOncePod by itself."""
     if not modes:
-        return [errors.required(path, "at least 1 access mode is required")]
+        return [errors.required(path, missing)]
     found: list[FieldError] = []
     for mode in modes:
         if mode not in _MODES:

@@ -3,15 +3,25 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from apiserver.validation import compute_resources, fields, handlers, references, restarts, security, volume_devices
-from machinery.api import errors, pods
+from apiserver.validation import (
+    compute_resources,
+    fields,
+    handlers,
+    mounts,
+    pod_claims,
+    references,
+    resize_policy,
+    restarts,
+    security,
+    volume_devices,
+)
+from machinery.api import errors, names, pods
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
 _PROTOCOLS: Final = ("SCTP", "TCP", "UDP")
 _PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
 _MESSAGE_POLICIES: Final = ("FallbackToLogsOnError", "File")
-_PROPAGATIONS: Final = ("Bidirectional", "HostToContainer", "None")
 _INIT_TEXT: Final = "may not be set for init containers without restartPolicy=Always"
 _EPHEMERAL: Final = "cannot be set for an Ephemeral Container"
 #: what fundamental services of a pod need, which an ephemeral container is not to be
@@ -19,7 +29,6 @@ _NOT_EPHEMERAL: Final = (
     *("lifecycle", "livenessProbe", "ports", "readinessProbe", "resizePolicy", "resources", "restartPolicy"),
     *("restartPolicyRules", "startupProbe"),
 )
-_ENV_TEXT: Final = "a valid environment variable name must consist only of printable ASCII characters other than '='"
 
 
 def check(spec: Json, path: str) -> list[FieldError]:
@@ -28,12 +37,12 @@ def check(spec: Json, path: str) -> list[FieldError]:
     volumes = {volume.get("name"): volume for volume in spec.get("volumes") or ()}
     found: list[FieldError] = [] if containers else [errors.required(f"{path}.containers")]
     for container, at in fields.each(containers, f"{path}.containers"):
-        found += _container(container, at, volumes)
-        found += _running(container, at, spec.get("os"))
+        found += _container(container, at, spec, volumes)
+        found += _running(container, at, spec)
         found += restarts.check(container, at)
     for container, at in fields.each(inits, f"{path}.initContainers"):
-        found += _container(container, at, volumes)
-        found += _init(container, at, spec.get("os"))
+        found += _container(container, at, spec, volumes)
+        found += _init(container, at, spec)
     everyone = [*fields.each(containers, f"{path}.containers"), *fields.each(inits, f"{path}.initContainers")]
     found += fields.unique((container.get("name"), f"{at}.name") for container, at in everyone)
     found += _host_ports(fields.each(containers, f"{path}.containers"), host_network=bool(spec.get("hostNetwork")))
@@ -47,7 +56,7 @@ def ephemeral(spec: Json, path: str) -> list[FieldError]:
     taken = targets | {container.get("name") for container in spec.get("initContainers") or ()}
     found: list[FieldError] = []
     for container, at in fields.each(spec.get("ephemeralContainers"), f"{path}.ephemeralContainers"):
-        found += _container(container, at, volumes)
+        found += _container(container, at, spec, volumes)
         name = container.get("name")
         if name and name in taken:
             found.append(errors.duplicate(f"{at}.name", name))
@@ -65,7 +74,7 @@ def ephemeral(spec: Json, path: str) -> list[FieldError]:
     return found
 
 
-def _container(container: Json, path: str, volumes: Mapping[Any, Json]) -> list[FieldError]:
+def _container(container: Json, path: str, spec: Json, volumes: Mapping[Any, Json]) -> list[FieldError]:
     name, image = container.get("name") or "", container.get("image") or ""
     found = fields.dns_label(name, f"{path}.name") if name else [errors.required(f"{path}.name")]
     if not image:
@@ -76,18 +85,25 @@ def _container(container: Json, path: str, volumes: Mapping[Any, Json]) -> list[
     policy = container.get("terminationMessagePolicy")
     found += fields.one_of(policy, _MESSAGE_POLICIES, f"{path}.terminationMessagePolicy", needed=True)
     found += _ports(container.get("ports"), f"{path}.ports")
-    found += environment(container.get("env"), f"{path}.env")
+    found += _environment(container.get("env"), f"{path}.env", volumes)
     found += _env_from(container.get("envFrom"), f"{path}.envFrom")
-    found += _mounts(container.get("volumeMounts"), f"{path}.volumeMounts", volumes)
+    found += mounts.check(container, path, volumes)
     if container.get("volumeDevices"):
         found += volume_devices.check(container, path, volumes)
-    found += compute_resources.check(container.get("resources"), f"{path}.resources")
-    return found + security.container(container.get("securityContext"), f"{path}.securityContext")
+        if spec.get("hostUsers") is False:
+            found.append(errors.forbidden_field(f"{path}.volumeDevices", "when `hostUsers` is false"))
+    resources = container.get("resources") or {}
+    found += compute_resources.check(resources, f"{path}.resources")
+    if resources.get("claims"):
+        found += pod_claims.named(resources["claims"], spec.get("resourceClaims"), f"{path}.resources.claims")
+    if container.get("resizePolicy"):
+        found += resize_policy.check(container["resizePolicy"], f"{path}.resizePolicy", spec.get("restartPolicy"))
+    return found + security.container(container.get("securityContext"), f"{path}.securityContext", spec)
 
 
-def _running(container: Json, path: str, system: Json | None) -> list[FieldError]:
+def _running(container: Json, path: str, spec: Json) -> list[FieldError]:
     """What only containers that keep running have."""
-    found = handlers.lifecycle(container.get("lifecycle"), f"{path}.lifecycle", system)
+    found = handlers.lifecycle(container.get("lifecycle"), f"{path}.lifecycle", spec)
     found += handlers.probe(container.get("livenessProbe"), f"{path}.livenessProbe", once=True)
     found += handlers.probe(container.get("readinessProbe"), f"{path}.readinessProbe")
     readiness = container.get("readinessProbe") or {}
@@ -98,10 +114,12 @@ def _running(container: Json, path: str, system: Json | None) -> list[FieldError
     return found + handlers.probe(container.get("startupProbe"), f"{path}.startupProbe", once=True)
 
 
-def _init(container: Json, path: str, system: Json | None) -> list[FieldError]:
+def _init(container: Json, path: str, spec: Json) -> list[FieldError]:
     found = restarts.check(container, path)
     if pods.is_sidecar(container):
-        return found + _running(container, path, system)
+        return found + _running(container, path, spec)
+    if container.get("resizePolicy"):
+        found += resize_policy.of_init(container["resizePolicy"], f"{path}.resizePolicy")
     forbidden = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
     return found + [
         errors.forbidden_field(f"{path}.{name}", _INIT_TEXT) for name in forbidden if container.get(name) is not None
@@ -141,18 +159,20 @@ def _host_ports(containers: Iterable[tuple[Json, str]], *, host_network: bool) -
     ]
 
 
-def environment(variables: list[Json] | None, path: str) -> list[FieldError]:
+def _environment(variables: list[Json] | None, path: str, volumes: Mapping[Any, Json]) -> list[FieldError]:
     """Environment variables: a name, and a value or where it comes from."""
     found: list[FieldError] = []
     for variable, at in fields.each(variables, path):
         name = variable.get("name") or ""
         if not name:
             found.append(errors.required(f"{at}.name"))
-        elif not all(" " <= char <= "~" and char != "=" for char in name):
-            found.append(errors.invalid_value(f"{at}.name", name, _ENV_TEXT))
+        elif names.is_relaxed_env_var_name(name):
+            found += fields.satisfies(name, f"{at}.name", names.is_relaxed_env_var_name)
         source = variable.get("valueFrom")
         if source is not None:
             found += _value_from(variable, source, f"{at}.valueFrom")
+            if source.get("fileKeyRef") is not None:
+                found += references.file_volume(source["fileKeyRef"], f"{at}.valueFrom.fileKeyRef", volumes)
     return found
 
 
@@ -161,14 +181,17 @@ _SOURCES: Final = {
     "resourceFieldRef": references.resource_field,
     "configMapKeyRef": references.key_selector,
     "secretKeyRef": references.key_selector,
+    "fileKeyRef": references.file_key,
 }
+_NO_SOURCE: Final = (
+    "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+)
 
 
 def _value_from(variable: Json, source: Json, path: str) -> list[FieldError]:
     chosen = [name for name, value in source.items() if value is not None]
     if not chosen:
-        text = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
-        return [errors.invalid_value(path, "", text)]
+        return [errors.invalid_value(path, "", _NO_SOURCE)]
     found: list[FieldError] = []
     if variable.get("value"):
         found.append(errors.invalid_value(path, "", "may not be specified when `value` is not empty"))
@@ -181,6 +204,8 @@ def _value_from(variable: Json, source: Json, path: str) -> list[FieldError]:
 def _env_from(sources: list[Json] | None, path: str) -> list[FieldError]:
     found: list[FieldError] = []
     for source, at in fields.each(sources, path):
+        if source.get("prefix"):
+            found += fields.satisfies(source["prefix"], f"{at}.prefix", names.is_relaxed_env_var_name)
         chosen = [name for name in ("configMapRef", "secretRef") if source.get(name) is not None]
         if not chosen:
             found.append(errors.invalid_value(at, "", "must specify one of: `configMapRef` or `secretRef`"))
@@ -188,34 +213,4 @@ def _env_from(sources: list[Json] | None, path: str) -> list[FieldError]:
             found.append(errors.invalid_value(at, "", "may not have more than one field specified at a time"))
         elif not source[chosen[0]].get("name"):
             found.append(errors.required(f"{at}.{chosen[0]}.name"))
-    return found
-
-
-def _mounts(mounts: list[Json] | None, path: str, volumes: Mapping[Any, Json]) -> list[FieldError]:
-    found: list[FieldError] = []
-    seen: set[str] = set()
-    for mount, at in fields.each(mounts, path):
-        name, place = mount.get("name") or "", mount.get("mountPath") or ""
-        if not name:
-            found.append(errors.required(f"{at}.name"))
-        elif name not in volumes:
-            found.append(FieldError("FieldValueNotFound", f"{at}.name", "", name))
-        if not place:
-            found.append(errors.required(f"{at}.mountPath"))
-        elif place in seen:
-            found.append(errors.invalid_value(f"{at}.mountPath", place, "must be unique"))
-        seen.add(place)
-        found += _sub_path(mount, at)
-        found += fields.one_of(mount.get("mountPropagation"), _PROPAGATIONS, f"{at}.mountPropagation")
-    return found
-
-
-def _sub_path(mount: Json, path: str) -> list[FieldError]:
-    plain, expression = mount.get("subPath"), mount.get("subPathExpr")
-    found = fields.relative_path(plain, f"{path}.subPath") if plain else []
-    if expression:
-        if plain:
-            text = "subPathExpr and subPath are mutually exclusive"
-            found.append(errors.invalid_value(f"{path}.subPathExpr", expression, text))
-        found += fields.relative_path(expression, f"{path}.subPathExpr")
     return found

@@ -114,6 +114,14 @@ def relative_path(value: str, path: str) -> list[FieldError]:
     return problems
 
 
+def unreserved_path(value: str, path: str) -> list[FieldError]:
+    """Nor may it begin with two dots, as the kubelet's own files do (upstream: ValidateLocalNonReservedPath)."""
+    found = relative_path(value, path)
+    if value.startswith("..") and not value.startswith("../"):
+        found.append(errors.invalid_value(path, value, "must not start with '..'"))
+    return found
+
+
 def no_backsteps(value: str, path: str) -> list[FieldError]:
     """No `..` element (upstream: validatePathNoBacksteps)."""
     return [errors.invalid_value(path, value, "must not contain '..'")] if ".." in value.split("/") else []

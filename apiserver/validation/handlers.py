@@ -1,12 +1,15 @@
 """Probes and lifecycle hooks: what a kubelet runs or asks (upstream: validateProbe, validateHandler)."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from apiserver.validation import fields, operating_system
 from machinery.api import errors
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
+
+_Action = Callable[[Json, str], list[FieldError]]
 
 _SCHEMES: Final = ("HTTP", "HTTPS")
 _NUMBERS: Final = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
@@ -27,22 +30,24 @@ def probe(value: Json | None, path: str, *, once: bool = False) -> list[FieldErr
     return found
 
 
-def lifecycle(value: Json | None, path: str, system: Json | None) -> list[FieldError]:
-    """postStart, preStop, and a stopSignal that the pod's operating system has (upstream: validateLifecycle)."""
+def lifecycle(value: Json | None, path: str, spec: Json) -> list[FieldError]:
+    """postStart and preStop, which end in time; a signal that the pod's system has (upstream: validateLifecycle)."""
     found: list[FieldError] = []
     if value is None:
         return found
+    actions: Mapping[str, _Action] = {
+        **_HOOK_ACTIONS,
+        "sleep": partial(_sleep, spec.get("terminationGracePeriodSeconds")),
+    }
     for name in ("postStart", "preStop"):
         if value.get(name) is not None:
-            found += _handler(value[name], f"{path}.{name}", _HOOK_ACTIONS)
+            found += _handler(value[name], f"{path}.{name}", actions)
     if value.get("stopSignal") is not None:
-        found += operating_system.stop_signal(value["stopSignal"], system, f"{path}.stopSignal")
+        found += operating_system.stop_signal(value["stopSignal"], spec.get("os"), f"{path}.stopSignal")
     return found
 
 
-def _handler(
-    value: Json, path: str, actions: Mapping[str, Callable[[Json, str], list[FieldError]]]
-) -> list[FieldError]:
+def _handler(value: Json, path: str, actions: Mapping[str, _Action]) -> list[FieldError]:
     chosen = [name for name in actions if value.get(name) is not None]
     if not chosen:
         return [errors.required(path, "must specify a handler type")]
@@ -74,10 +79,13 @@ def _grpc(action: Json, path: str) -> list[FieldError]:
     return fields.port_number(action.get("port") or 0, f"{path}.port")
 
 
-def _sleep(action: Json, path: str) -> list[FieldError]:
+def _sleep(grace: int | None, action: Json, path: str) -> list[FieldError]:
     seconds = action.get("seconds") or 0
-    return [] if seconds >= 0 else [errors.invalid_value(f"{path}.seconds", seconds, "must be greater than 0")]
+    if grace is None or 0 <= seconds <= grace:
+        return []
+    text = f"must be non-negative and less than terminationGracePeriodSeconds ({grace})"
+    return [errors.invalid_value(path, seconds, text)]
 
 
-_PROBE_ACTIONS: Final = {"exec": _exec, "httpGet": _http_get, "tcpSocket": _tcp_socket, "grpc": _grpc}
-_HOOK_ACTIONS: Final = {"exec": _exec, "httpGet": _http_get, "tcpSocket": _tcp_socket, "sleep": _sleep}
+_HOOK_ACTIONS: Final = {"exec": _exec, "httpGet": _http_get, "tcpSocket": _tcp_socket}
+_PROBE_ACTIONS: Final = {**_HOOK_ACTIONS, "grpc": _grpc}

@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from machinery.api import errors
+from machinery.api.errors import FieldError
+
 _NUMBER: Final = re.compile(r"[+]?[0-9]+")
 
 
@@ -17,6 +20,14 @@ def count(text: str, completions: int) -> int:
         total += end - first + 1
         last = end
     return total
+
+
+def named(text: str, completions: int, path: str, name: str) -> tuple[int, list[FieldError]]:
+    """How many indexes a field names, and what is wrong with it."""
+    try:
+        return count(text, completions), []
+    except ValueError as error:
+        return 0, [errors.invalid_value(path, text, f"error parsing {name}: {error}")]
 
 
 def overlap(completed: str, failed: str, completions: int) -> str:

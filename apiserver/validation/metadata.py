@@ -68,14 +68,16 @@ def labels(values: Mapping[str, str] | None, path: str) -> list[FieldError]:
 
 def annotations(values: Mapping[str, str] | None, path: str) -> list[FieldError]:
     """Keys are qualified names in any case; together at most 256 KiB."""
-    found: list[FieldError] = []
-    size = 0
-    for key, value in (values or {}).items():
-        found += [errors.invalid_value(path, key, text) for text in names.is_qualified_name(key.lower())]
-        size += len(key.encode()) + len(value.encode())
-    if size > ANNOTATIONS_LIMIT:
-        found.append(errors.too_long(path, ANNOTATIONS_LIMIT))
-    return found
+    found = [
+        errors.invalid_value(path, key, text) for key in values or () for text in names.is_qualified_name(key.lower())
+    ]
+    return found + annotations_size(values, path)
+
+
+def annotations_size(values: Mapping[str, str] | None, path: str) -> list[FieldError]:
+    """Keys and values together are at most 256 KiB (upstream: ValidateAnnotationsSize)."""
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in (values or {}).items())
+    return [errors.too_long(path, ANNOTATIONS_LIMIT)] if size > ANNOTATIONS_LIMIT else []
 
 
 def _owners(owners: list[Json] | None, path: str) -> list[FieldError]:

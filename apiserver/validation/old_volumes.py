@@ -16,6 +16,8 @@ _AZURE_KINDS: Final = ("Dedicated", "Managed", "Shared")
 _MANAGED_URI: Final = "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}"
 _BLOB_URI: Final = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"
 _REGISTRY_TEXT: Final = "must be a host:port pair or multiple pairs separated by commas"
+_UNKNOWN: Final = "must be valid format starting with iqn, eui, or naa"
+_MALFORMED: Final = "must be valid format"
 _LONGEST_TENANT: Final = 64
 _OWN_DOMAINS: Final = (".kubernetes.io", ".k8s.io")
 _HOST_PORT: Final = re.compile(r"(\[[^\[\]]*\]|[^\[\]:]*):[^:\[\]]*")
@@ -28,9 +30,13 @@ _ISCSI_NAMES: Final = {
 
 def check(kind: str, source: Json, path: str) -> list[FieldError]:
     """What a source says nothing without, then what it may not say; sources of other kinds pass."""
-    found = [errors.required(f"{path}.{field}") for field in _NEEDED.get(kind, ()) if not source.get(field)]
     check_source = _CHECKS.get(kind)
+    found = _missing(kind, source, path)
     return found + check_source(source, path) if check_source else found
+
+
+def _missing(kind: str, source: Json, path: str) -> list[FieldError]:
+    return [errors.required(f"{path}.{field}") for field in _NEEDED.get(kind, ()) if not source.get(field)]
 
 
 def _partition(source: Json, path: str) -> list[FieldError]:
@@ -51,7 +57,8 @@ def _azure_disk(source: Json, path: str) -> list[FieldError]:
     return found
 
 
-def _secret_name(source: Json, path: str) -> list[FieldError]:
+def secret_name(source: Json, path: str) -> list[FieldError]:
+    """A reference to a secret names one."""
     secret = source.get("secretRef")
     return [] if secret is None or secret.get("name") else [errors.required(f"{path}.secretRef.name")]
 
@@ -100,25 +107,30 @@ def _storageos(source: Json, path: str) -> list[FieldError]:
     name, namespace = source.get("volumeName") or "", source.get("volumeNamespace") or ""
     found = fields.dns_label(name, f"{path}.volumeName") if name else [errors.required(f"{path}.volumeName")]
     found += fields.dns_label(namespace, f"{path}.volumeNamespace") if namespace else []
-    return found + _secret_name(source, path)
+    return found + secret_name(source, path)
 
 
-def _iscsi(source: Json, path: str) -> list[FieldError]:
-    found = _iscsi_name(source["iqn"], f"{path}.iqn") if source.get("iqn") else []
+def persistent_iscsi(source: Json, path: str) -> list[FieldError]:
+    """As in a pod, but for one text (upstream: validateISCSIPersistentVolumeSource)."""
+    return _missing("iscsi", source, path) + _iscsi(source, path, unknown=_MALFORMED)
+
+
+def _iscsi(source: Json, path: str, *, unknown: str = _UNKNOWN) -> list[FieldError]:
+    found = _iscsi_name(source["iqn"], f"{path}.iqn", unknown) if source.get("iqn") else []
     found += _unit(source.get("lun") or 0, f"{path}.lun")
     guarded = source.get("chapAuthDiscovery") or source.get("chapAuthSession")
     if guarded and source.get("secretRef") is None:
         found.append(errors.required(f"{path}.secretRef"))
     if source.get("initiatorName") is not None:
-        found += _iscsi_name(source["initiatorName"], f"{path}.initiatorname")
+        found += _iscsi_name(source["initiatorName"], f"{path}.initiatorname", unknown)
     return found
 
 
-def _iscsi_name(name: str, path: str) -> list[FieldError]:
+def _iscsi_name(name: str, path: str, unknown: str) -> list[FieldError]:
     pattern = _ISCSI_NAMES.get(name[:3])
     if pattern is None:
-        return [errors.invalid_value(path, name, "must be valid format starting with iqn, eui, or naa")]
-    return [] if pattern.fullmatch(name) else [errors.invalid_value(path, name, "must be valid format")]
+        return [errors.invalid_value(path, name, unknown)]
+    return [] if pattern.fullmatch(name) else [errors.invalid_value(path, name, _MALFORMED)]
 
 
 def _unit(number: int, path: str) -> list[FieldError]:
@@ -161,7 +173,7 @@ _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
 _CHECKS: Final[Mapping[str, Callable[[Json, str], list[FieldError]]]] = {
     "awsElasticBlockStore": _partition,
     "azureDisk": _azure_disk,
-    "cinder": _secret_name,
+    "cinder": secret_name,
     "fc": _fc,
     "flexVolume": _flex,
     "flocker": _flocker,

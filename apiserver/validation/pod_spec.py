@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from apiserver.validation import containers, fields, operating_system, pod_resources, scheduling, security, volumes
+from apiserver.validation import (
+    compute_resources,
+    containers,
+    fields,
+    operating_system,
+    pod_claims,
+    pod_resources,
+    scheduling,
+    security,
+    volumes,
+    windows_options,
+)
 from machinery.api import errors, names
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -12,6 +23,7 @@ _DNS: Final = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 _PREEMPTION: Final = ("Never", "PreemptLowerPriority")
 _MOST_SEARCHES: Final = 32
 _LONGEST_SEARCHES: Final = 2048  # characters
+_LONGEST_HOSTNAME: Final = 64  # bytes
 _MAX_INT32: Final = 2**31 - 1
 _SUBDOMAINS: Final = ("nodeName", "serviceAccountName", "priorityClassName", "runtimeClassName", "schedulerName")
 
@@ -29,10 +41,14 @@ def check(spec: Json, path: str) -> list[FieldError]:
     found += scheduling.tolerations(spec.get("tolerations"), f"{path}.tolerations")
     found += scheduling.affinity(spec.get("affinity"), f"{path}.affinity")
     found += scheduling.topology_spread(spec.get("topologySpreadConstraints"), f"{path}.topologySpreadConstraints")
-    found += security.pod(spec.get("securityContext"), f"{path}.securityContext")
+    found += security.pod(spec.get("securityContext"), f"{path}.securityContext", spec)
     found += _times(spec, path)
     found += _host_aliases(spec.get("hostAliases"), f"{path}.hostAliases")
     found += _dns_config(spec, path)
+    if spec.get("resourceClaims"):
+        found += pod_claims.check(spec["resourceClaims"], f"{path}.resourceClaims")
+    if spec.get("overhead") is not None:
+        found += compute_resources.check({"limits": spec["overhead"]}, f"{path}.overhead")
     return found if spec.get("resources") is None else found + pod_resources.check(spec, path)
 
 
@@ -53,8 +69,7 @@ def _host(spec: Json, path: str) -> list[FieldError]:
     if spec.get("hostUsers") is False:
         of_host = [name for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
         found += [errors.forbidden_field(f"{path}.{name}", "when `hostUsers` is false") for name in of_host]
-    claims = fields.each(spec.get("resourceClaims"), f"{path}.resourceClaims")
-    return found + fields.unique((claim.get("name"), f"{at}.name") for claim, at in claims)
+    return found + windows_options.host_process(spec, path)
 
 
 def _names(spec: Json, path: str) -> list[FieldError]:
@@ -65,12 +80,26 @@ def _names(spec: Json, path: str) -> list[FieldError]:
     for name in ("hostname", "subdomain"):
         if spec.get(name):
             found += fields.dns_label(spec[name], f"{path}.{name}")
+    if spec.get("hostnameOverride") is not None:
+        found += _hostname_override(spec, f"{path}.hostnameOverride")
     for gate, at in fields.each(spec.get("readinessGates"), f"{path}.readinessGates"):
         found += fields.qualified_name(gate.get("conditionType") or "", f"{at}.conditionType")
     gates = fields.each(spec.get("schedulingGates"), f"{path}.schedulingGates")
     for gate, at in gates:
         found += fields.qualified_name(gate.get("name") or "", at)
     return found + fields.unique((gate.get("name"), at) for gate, at in gates)
+
+
+def _hostname_override(spec: Json, path: str) -> list[FieldError]:
+    """A name in place of all others, where the pod has one of its own (upstream: validatePodHostName)."""
+    found = [
+        errors.forbidden_field(path, f"may not be specified when {other} is true")
+        for other in ("setHostnameAsFQDN", "hostNetwork")
+        if spec.get(other)
+    ]
+    if len(spec["hostnameOverride"].encode()) > _LONGEST_HOSTNAME:
+        found.append(errors.too_long(path, _LONGEST_HOSTNAME))
+    return found + fields.satisfies(spec["hostnameOverride"], path, names.is_dns_subdomain)
 
 
 def _times(spec: Json, path: str) -> list[FieldError]:

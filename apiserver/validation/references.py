@@ -1,10 +1,11 @@
 """References from a container or a volume to keys, fields and resources (upstream: validateEnvVarValueFrom …)."""
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from apiserver.validation import fields
-from machinery.api import errors, names
+from machinery.api import errors, names, quantity
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
@@ -34,6 +35,15 @@ _RESOURCES: Final = (
     "requests.ephemeral-storage",
     "requests.memory",
 )
+_CPU_DIVISORS: Final = ("1m", "1")
+_DIVISORS: Final = ("1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei")
+#: in what unit a resource can be shown, and what upstream calls the resource
+_UNITS: Final = {
+    "cpu": ("1m and 1", "cpu"),
+    "memory": (", ".join(_DIVISORS), "memory"),
+    "ephemeral-storage": (", ".join(_DIVISORS), "local ephemeral storage"),
+    "hugepages": (", ".join(_DIVISORS), "hugepages"),
+}
 _SUBSCRIPT: Final = re.compile(r"(metadata\.(?:annotations|labels))\['(.*)'\]")
 
 
@@ -74,12 +84,48 @@ def _field(reference: Json, path: str, allowed: tuple[str, ...]) -> list[FieldEr
 
 
 def resource_field(reference: Json, path: str, *, in_volume: bool = False) -> list[FieldError]:
-    """A container's request or limit."""
-    if in_volume and not reference.get("containerName"):
-        return [errors.required(f"{path}.containerName")]
+    """A container's request or limit, in a unit of its resource."""
+    found: list[FieldError] = []
     resource = reference.get("resource") or ""
-    if not resource:
-        return [errors.required(f"{path}.resource")]
-    if resource in _RESOURCES or resource.startswith(("limits.hugepages-", "requests.hugepages-")):
+    if in_volume and not reference.get("containerName"):
+        found.append(errors.required(f"{path}.containerName"))
+    elif not resource:
+        found.append(errors.required(f"{path}.resource"))
+    elif resource not in _RESOURCES and not resource.startswith(("limits.hugepages-", "requests.hugepages-")):
+        found.append(errors.not_supported(f"{path}.resource", resource, _RESOURCES))
+    divisor = reference.get("divisor")
+    return found if divisor in (None, "0") else found + _divisor(resource, divisor, f"{path}.divisor")
+
+
+def _divisor(resource: str, divisor: Any, path: str) -> list[FieldError]:
+    """Upstream's validateContainerResourceDivisor, which shows the resource where the divisor is wrong."""
+    part, _, name = resource.partition(".")
+    name = "hugepages" if name.startswith("hugepages-") else name
+    if part not in ("limits", "requests") or name not in _UNITS or not quantity.parse(divisor):
         return []
-    return [errors.not_supported(f"{path}.resource", resource, _RESOURCES)]
+    if quantity.canonical(divisor) in (_CPU_DIVISORS if name == "cpu" else _DIVISORS):
+        return []
+    units, shown = _UNITS[name]
+    text = f"only divisor's values {units} are supported with the {shown} resource"
+    return [errors.invalid_value(path, resource, text)]
+
+
+def file_key(reference: Json, path: str) -> list[FieldError]:
+    """A variable of a file in a volume (upstream: validateFileKeySelector)."""
+    found: list[FieldError] = []
+    for name, check in (("key", names.is_relaxed_env_var_name), ("volumeName", names.is_dns_label)):
+        value = reference.get(name) or ""
+        found += fields.satisfies(value, f"{path}.{name}", check) if value else [errors.required(f"{path}.{name}")]
+    place = reference.get("path") or ""
+    return found + (fields.no_backsteps(place, f"{path}.path") if place else [errors.required(f"{path}.path")])
+
+
+def file_volume(reference: Json, path: str, volumes: Mapping[Any, Json]) -> list[FieldError]:
+    """The volume of such a file, which an init container writes (upstream: validateFileKeyRefVolumes)."""
+    name = reference.get("volumeName") or ""
+    if name not in volumes:
+        return [errors.not_found_value(f"{path}.volumeName", name)]
+    if volumes[name].get("emptyDir") is None:
+        text = "referenced volume must be of type emptyDir"
+        return [errors.invalid_value(f"{path}.volumeName", name, text)]
+    return []

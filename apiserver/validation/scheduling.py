@@ -56,18 +56,20 @@ _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 
 def _node_affinity(value: Json, path: str) -> list[FieldError]:
     found: list[FieldError] = []
-    needed = value.get(_REQUIRED)
-    if needed is not None:
-        terms = needed.get("nodeSelectorTerms")
-        at = f"{path}.{_REQUIRED}.nodeSelectorTerms"
-        if not terms:
-            found.append(errors.required(at, "must have at least one node selector term"))
-        for term, term_at in fields.each(terms, at):
-            found += _node_term(term, term_at)
+    if value.get(_REQUIRED) is not None:
+        found += node_terms(value[_REQUIRED], f"{path}.{_REQUIRED}")
     for preferred, at in fields.each(value.get(_PREFERRED), f"{path}.{_PREFERRED}"):
         found += _weight(preferred, at)
         found += _node_term(preferred.get("preference") or {}, f"{at}.preference")
     return found
+
+
+def node_terms(selector: Json, path: str) -> list[FieldError]:
+    """At least one term, which can be met (upstream: ValidateNodeSelector)."""
+    terms, at = selector.get("nodeSelectorTerms"), f"{path}.nodeSelectorTerms"
+    if not terms:
+        return [errors.required(at, "must have at least one node selector term")]
+    return [error for term, term_at in fields.each(terms, at) for error in _node_term(term, term_at)]
 
 
 def _node_term(term: Json, path: str) -> list[FieldError]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from apiserver.validation import claims, fields, metadata, old_volumes, references
+from apiserver.validation import claims, fields, metadata, old_volumes, projections
 from machinery.api import errors, names, quantity
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -17,8 +17,8 @@ _HOST_PATHS: Final = (
     "FileOrCreate",
     "Socket",
 )
-_MODE_TEXT: Final = "must be a number between 0 and 0777 (octal), both inclusive"
-_LEAST_TOKEN_SECONDS: Final = 600
+_PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
+_LONGEST_DRIVER: Final = 63
 
 
 def check(volumes: list[Json] | None, path: str) -> list[FieldError]:
@@ -49,31 +49,6 @@ def _source(volume: Json, path: str) -> list[FieldError]:
     return found + (check_source(source, at) if check_source else old_volumes.check(kind, source, at))
 
 
-def _mode(value: int | None, path: str) -> list[FieldError]:
-    if value is None or 0 <= value <= 0o777:
-        return []
-    return [errors.invalid_value(path, value, _MODE_TEXT)]
-
-
-def _items(items: list[Json] | None, path: str) -> list[FieldError]:
-    found: list[FieldError] = []
-    for item, at in fields.each(items, path):
-        if not item.get("key"):
-            found.append(errors.required(f"{at}.key"))
-        found += _target(item.get("path") or "", f"{at}.path")
-        found += _mode(item.get("mode"), f"{at}.mode")
-    return found
-
-
-def _target(value: str, path: str) -> list[FieldError]:
-    if not value:
-        return [errors.required(path)]
-    found = fields.relative_path(value, path)
-    if value.startswith("..") and not value.startswith("../") and value != "..":
-        found.append(errors.invalid_value(path, value, "must not start with '..'"))
-    return found
-
-
 def _empty_dir(source: Json, path: str) -> list[FieldError]:
     limit = source.get("sizeLimit")
     if limit is not None and quantity.parse(limit) < 0:
@@ -82,98 +57,29 @@ def _empty_dir(source: Json, path: str) -> list[FieldError]:
     return []
 
 
-def _host_path(source: Json, path: str) -> list[FieldError]:
+def host_path(source: Json, path: str) -> list[FieldError]:
+    """A path of the node and what is there (upstream: validateHostPathVolumeSource)."""
     value = source.get("path") or ""
-    found = fields.no_backsteps(value, f"{path}.path") if value else [errors.required(f"{path}.path")]
+    if not value:
+        return [errors.required(f"{path}.path")]
+    found = fields.no_backsteps(value, f"{path}.path")
     return found + fields.one_of(source.get("type"), _HOST_PATHS, f"{path}.type")
 
 
 def _secret(source: Json, path: str) -> list[FieldError]:
     found = [] if source.get("secretName") else [errors.required(f"{path}.secretName")]
-    found += _mode(source.get("defaultMode"), f"{path}.defaultMode")
-    return found + _items(source.get("items"), f"{path}.items")
+    found += projections.mode(source.get("defaultMode"), f"{path}.defaultMode")
+    return found + projections.items(source.get("items"), f"{path}.items")
 
 
 def _config_map(source: Json, path: str) -> list[FieldError]:
     found = [] if source.get("name") else [errors.required(f"{path}.name")]
-    found += _mode(source.get("defaultMode"), f"{path}.defaultMode")
-    return found + _items(source.get("items"), f"{path}.items")
+    found += projections.mode(source.get("defaultMode"), f"{path}.defaultMode")
+    return found + projections.items(source.get("items"), f"{path}.items")
 
 
 def _downward_api(source: Json, path: str) -> list[FieldError]:
-    found = _mode(source.get("defaultMode"), f"{path}.defaultMode")
-    for item, at in fields.each(source.get("items"), path):
-        found += _downward_file(item, at)
-    return found
-
-
-def _downward_file(item: Json, path: str) -> list[FieldError]:
-    found = _target(item.get("path") or "", f"{path}.path")
-    field, resource = item.get("fieldRef"), item.get("resourceFieldRef")
-    if field is not None:
-        found += references.volume_field(field, f"{path}.fieldRef")
-        if resource is not None:
-            text = "fieldRef and resourceFieldRef can not be specified simultaneously"
-            found.append(errors.invalid_value(path, "resource", text))
-    elif resource is not None:
-        found += references.resource_field(resource, f"{path}.resourceFieldRef", in_volume=True)
-    else:
-        found.append(errors.required(path, "one of fieldRef and resourceFieldRef is required"))
-    return found + _mode(item.get("mode"), f"{path}.mode")
-
-
-def _projected(source: Json, path: str) -> list[FieldError]:
-    found = _mode(source.get("defaultMode"), f"{path}.defaultMode")
-    targets: list[tuple[str, str]] = []
-    for projection, at in fields.each(source.get("sources"), f"{path}.sources"):
-        found += _projection(projection, at)
-        targets += [(target, at) for target in _targets(projection)]
-    seen: set[str] = set()
-    for target, at in targets:
-        if target in seen:
-            found.append(errors.invalid_value(at, target, "conflicting duplicate paths"))
-        seen.add(target)
-    return found
-
-
-def _projection(projection: Json, path: str) -> list[FieldError]:
-    chosen = [key for key, value in projection.items() if value is not None]
-    if not chosen:
-        return [errors.required(path, "must specify a projection type")]
-    text = "may not specify more than 1 volume type"
-    found = [errors.forbidden_field(f"{path}.{key}", text) for key in chosen[1:]]
-    source, at = projection[chosen[0]], f"{path}.{chosen[0]}"
-    match chosen[0]:
-        case "secret" | "configMap":
-            found += [] if source.get("name") else [errors.required(f"{at}.name")]
-            found += _items(source.get("items"), f"{at}.items")
-        case "downwardAPI":
-            for item, item_at in fields.each(source.get("items"), f"{at}.items"):
-                found += _downward_file(item, item_at)
-        case "serviceAccountToken":
-            found += _token(source, at)
-    return found
-
-
-def _token(source: Json, path: str) -> list[FieldError]:
-    found: list[FieldError] = []
-    seconds = source.get("expirationSeconds") or 0
-    if seconds < _LEAST_TOKEN_SECONDS:
-        text = "may not specify a duration less than 10 minutes"
-        found.append(errors.invalid_value(f"{path}.expirationSeconds", seconds, text))
-    if seconds > 1 << 32:
-        text = "may not specify a duration larger than 2^32 seconds"
-        found.append(errors.invalid_value(f"{path}.expirationSeconds", seconds, text))
-    return found + _target(source.get("path") or "", f"{path}.path")
-
-
-def _targets(projection: Json) -> list[str]:
-    found: list[str] = []
-    for source in projection.values():
-        found += [item["path"] for item in source.get("items") or () if item.get("path")]
-        if source.get("path"):
-            found.append(source["path"])
-    return found
+    return projections.mode(source.get("defaultMode"), f"{path}.defaultMode") + projections.downward_files(source, path)
 
 
 def _claim(source: Json, path: str) -> list[FieldError]:
@@ -190,20 +96,39 @@ def _ephemeral(source: Json, path: str) -> list[FieldError]:
     return found + claims.spec(template.get("spec") or {}, f"{at}.spec")
 
 
-def _nfs(source: Json, path: str) -> list[FieldError]:
+def nfs(source: Json, path: str) -> list[FieldError]:
+    """A server and a path there (upstream: validateNFSVolumeSource)."""
     found = [] if source.get("server") else [errors.required(f"{path}.server")]
-    if not source.get("path"):
-        return [*found, errors.required(f"{path}.path")]
-    if not source["path"].startswith("/"):
-        found.append(errors.invalid_value(f"{path}.path", source["path"], "must be an absolute path"))
+    place = source.get("path") or ""
+    if not place:
+        found.append(errors.required(f"{path}.path"))
+    if not place.startswith("/"):
+        found.append(errors.invalid_value(f"{path}.path", place, "must be an absolute path"))
     return found
 
 
+def csi_driver(name: str, path: str) -> list[FieldError]:
+    """A driver's name, in any case (upstream: ValidateCSIDriverName)."""
+    if not name:
+        return [errors.required(path)]
+    found = [errors.too_long(path, _LONGEST_DRIVER)] if len(name) > _LONGEST_DRIVER else []
+    return found + [errors.invalid_value(path, name, text) for text in names.is_dns_subdomain(name.lower())]
+
+
 def _csi(source: Json, path: str) -> list[FieldError]:
-    driver = source.get("driver") or ""
-    if not driver:
-        return [errors.required(f"{path}.driver")]
-    return fields.satisfies(driver.lower(), f"{path}.driver", names.is_dns_subdomain)
+    found = csi_driver(source.get("driver") or "", f"{path}.driver")
+    secret = source.get("nodePublishSecretRef")
+    if secret is None:
+        return found
+    if not secret.get("name"):
+        return [*found, errors.required(f"{path}.nodePublishSecretRef.name")]
+    # upstream leaves the reference out of the path here
+    return found + fields.satisfies(secret["name"], f"{path}.name", names.is_dns_subdomain)
+
+
+def _image(source: Json, path: str) -> list[FieldError]:
+    found = [] if source.get("reference") else [errors.required(f"{path}.reference")]
+    return found + fields.one_of(source.get("pullPolicy"), _PULL_POLICIES, f"{path}.pullPolicy", needed=True)
 
 
 _SOURCES: Final[dict[str, Callable[[Json, str], list[FieldError]]]] = {
@@ -212,9 +137,10 @@ _SOURCES: Final[dict[str, Callable[[Json, str], list[FieldError]]]] = {
     "downwardAPI": _downward_api,
     "emptyDir": _empty_dir,
     "ephemeral": _ephemeral,
-    "hostPath": _host_path,
-    "nfs": _nfs,
+    "hostPath": host_path,
+    "image": _image,
+    "nfs": nfs,
     "persistentVolumeClaim": _claim,
-    "projected": _projected,
+    "projected": projections.check,
     "secret": _secret,
 }

@@ -6,7 +6,7 @@ The reason identifies the class, never the HTTP code: AlreadyExists and Conflict
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from machinery.api.codec import Json, dumps
 from machinery.api.kinds import Kind
@@ -190,7 +190,8 @@ class FieldError:
     def body(self) -> str:
         """The message without the field (upstream: Error.ErrorBody)."""
         title = _TITLES.get(self.type, self.type)
-        text = f"{title}: {_shown(self.value)}" if self.type in _SHOW_VALUE else title
+        is_shown = self.type in _SHOW_VALUE and self.value is not _OMITTED
+        text = f"{title}: {_shown(self.value)}" if is_shown else title
         return f"{text}: {self.detail}" if self.detail else text
 
     def cause(self) -> Json:
@@ -220,6 +221,10 @@ _SHOW_VALUE = {
 }
 
 
+#: in place of a value that is wrong but not shown (upstream: OmitValueType)
+_OMITTED: Final = object()
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
@@ -238,6 +243,11 @@ def invalid_value(field: str, value: Any, detail: str) -> FieldError:
     return FieldError("FieldValueInvalid", field, detail, value)
 
 
+def invalid_without_value(field: str, detail: str) -> FieldError:
+    """A value that is wrong, and not shown."""
+    return FieldError("FieldValueInvalid", field, detail, _OMITTED)
+
+
 def not_supported(field: str, value: Any, supported: Sequence[str], *, in_order: bool = False) -> FieldError:
     """A value outside an enumeration; the choices are listed quoted, and sorted unless they are `in_order`."""
     choices = ", ".join(f'"{choice}"' for choice in (supported if in_order else sorted(supported)))
@@ -249,9 +259,9 @@ def forbidden_field(field: str, detail: str) -> FieldError:
     return FieldError("FieldValueForbidden", field, detail)
 
 
-def not_found_value(field: str, value: Any) -> FieldError:
+def not_found_value(field: str, value: Any, detail: str = "") -> FieldError:
     """A value that refers to nothing."""
-    return FieldError("FieldValueNotFound", field, "", value)
+    return FieldError("FieldValueNotFound", field, detail, value)
 
 
 def duplicate(field: str, value: Any) -> FieldError:

@@ -22,6 +22,7 @@ _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0
 _DNS1035: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _QUALIFIED: Final = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _ENV_VAR: Final = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+_RELAXED_ENV_VAR: Final = re.compile(r"[ -<>-~]*")
 _CONFIG_KEY: Final = re.compile(r"[-._a-zA-Z0-9]+")
 
 _LABEL_TEXT: Final = (
@@ -53,6 +54,9 @@ _ENV_VAR_TEXT: Final = (
     "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not "
     "start with a digit (e.g. 'my.env-name',  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is "
     "'[-._a-zA-Z][-._a-zA-Z0-9]*')"
+)
+_RELAXED_ENV_VAR_TEXT: Final = (
+    "a valid environment variable name must consist only of printable ASCII characters other than '='"
 )
 _CONFIG_KEY_TEXT: Final = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
@@ -135,6 +139,11 @@ def is_env_var_name(value: str) -> list[str]:
     if not _ENV_VAR.fullmatch(value):
         return [_ENV_VAR_TEXT]
     return [f"must not be '{value}'"] if value in (".", "..") else []
+
+
+def is_relaxed_env_var_name(value: str) -> list[str]:
+    """Upstream's complaints about the name of an environment variable of a pod."""
+    return [] if _RELAXED_ENV_VAR.fullmatch(value) else [_RELAXED_ENV_VAR_TEXT]
 
 
 def is_config_key(value: str) -> list[str]:

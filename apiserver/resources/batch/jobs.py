@@ -17,7 +17,7 @@ from apiserver.resources.columns import (
     status_of,
 )
 from apiserver.resources.core.pods.defaults import fill, template_defaults
-from apiserver.validation import fields, job_indexes, pod_template, pod_warnings, selectors
+from apiserver.validation import fields, job_indexes, job_status, pod_template, pod_warnings, selectors
 from machinery.api import errors, kinds, meta, names, times
 from machinery.api import selectors as matching
 from machinery.api.codec import Json
@@ -113,23 +113,8 @@ class JobStrategy(KindStrategy):
         return found
 
     def check_status(self, obj: Json, old: Json) -> list[FieldError]:
-        """Counts are not negative; what is finished stays finished."""
-        status, before = status_of(obj), status_of(old)
-        found: list[FieldError] = []
-        for name in ("active", "succeeded", "failed", "ready", "terminating"):
-            found += fields.non_negative(status.get(name), f"status.{name}")
-        done = {name: _condition(status, name) for name in ("Complete", "Failed")}
-        if all(done.values()):
-            text = "cannot set Complete=True and Failed=true conditions"
-            found.append(errors.invalid_value("status.conditions", status.get("conditions"), text))
-        for name in ("Complete", "Failed"):
-            if _condition(before, name) and not done[name]:
-                text = f"cannot disable {name}=True condition"
-                found.append(errors.invalid_value("status.conditions", status.get("conditions"), text))
-        if status.get("completionTime") and not done["Complete"]:
-            text = "cannot set completionTime when there is no Complete=True condition"
-            found.append(errors.invalid_value("status.completionTime", status["completionTime"], text))
-        return found + _status_indexes(spec_of(obj), status, before)
+        """What a job's controller may say of it."""
+        return job_status.check(spec_of(obj), status_of(obj), status_of(old))
 
 
 def _placed(spec: Json, before: Json) -> Any:
@@ -205,10 +190,10 @@ def _failure_policy(spec: Json, path: str) -> list[FieldError]:
         codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions")
         if codes is None and not conditions:
             text = "specifying one of OnExitCodes and OnPodConditions is required"
-            found.append(errors.invalid_value(at, rule, text))
+            found.append(errors.invalid_without_value(at, text))
         elif codes is not None and conditions:
             text = "specifying both OnExitCodes and OnPodConditions is not supported"
-            found.append(errors.invalid_value(at, rule, text))
+            found.append(errors.invalid_without_value(at, text))
         elif codes is not None:
             found += _exit_codes(codes, containers, f"{at}.onExitCodes")
     return found
@@ -259,42 +244,11 @@ def _success_rule(rule: Json, completions: int, path: str) -> list[FieldError]:
         return found
     if len(indexes.encode()) > _LONGEST_INDEXES:
         found.append(errors.too_long(f"{path}.succeededIndexes", _LONGEST_INDEXES))
-    named, problems = _indexes(indexes, completions, f"{path}.succeededIndexes", "succeededIndexes")
+    named, problems = job_indexes.named(indexes, completions, f"{path}.succeededIndexes", "succeededIndexes")
     if (wanted or 0) > named:
         text = f"must be less than or equal to {named} (the number of indexes in the specified succeededIndexes field)"
         problems.append(errors.invalid_value(f"{path}.succeededCount", wanted, text))
     return found + problems
-
-
-def _indexes(text: str, completions: int, path: str, name: str) -> tuple[int, list[FieldError]]:
-    """How many indexes a text names, and what is wrong with it."""
-    try:
-        return job_indexes.count(text, completions), []
-    except ValueError as error:
-        return 0, [errors.invalid_value(path, text, f"error parsing {name}: {error}")]
-
-
-def _status_indexes(spec: Json, status: Json, before: Json) -> list[FieldError]:
-    """The indexes a status names, where they are new (upstream: getStatusValidationOptions)."""
-    completions = spec.get("completions")
-    completed, failed = status.get("completedIndexes") or "", status.get("failedIndexes")
-    new = [name for name in ("completedIndexes", "failedIndexes") if status.get(name) != before.get(name)]
-    found: list[FieldError] = []
-    if "completedIndexes" in new and completed:
-        if completions is not None:
-            found += _indexes(completed, completions, "status.completedIndexes", "completedIndexes")[1]
-        if spec.get("completionMode") != "Indexed":
-            text = "cannot set non-empty completedIndexes when non-indexed completion mode"
-            found.append(errors.invalid_value("status.completedIndexes", completed, text))
-    if not new or failed is None:
-        return found
-    if "failedIndexes" in new and spec.get("backoffLimitPerIndex") is None:
-        text = "cannot set non-null failedIndexes when backoffLimitPerIndex is null"
-        found.append(errors.invalid_value("status.failedIndexes", failed, text))
-    elif "failedIndexes" in new and completions is not None:
-        found += _indexes(failed, completions, "status.failedIndexes", "failedIndexes")[1]
-    both = job_indexes.overlap(completed, failed, completions) if completions is not None else ""
-    return [*found, errors.invalid_value("status.failedIndexes", failed, both)] if both else found
 
 
 def _containers(spec: Json) -> list[Json]:

@@ -13,8 +13,8 @@ from apiserver.registry.resource import Column, Resource
 from apiserver.registry.strategy import Context
 from apiserver.resources.base import KindStrategy
 from apiserver.resources.columns import AGE, human_duration, spec_of, status_of
-from apiserver.validation import fields, metadata
-from machinery.api import errors, kinds, names, times
+from apiserver.validation import fields, metadata, signers
+from machinery.api import errors, kinds, times
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
@@ -82,7 +82,7 @@ class CertificateSigningRequestStrategy(KindStrategy):
         if seconds is not None and seconds < _LEAST_SECONDS:
             text = f"may not specify a duration less than {_LEAST_SECONDS} seconds (10 minutes)"
             found.append(errors.invalid_value("spec.expirationSeconds", seconds, text))
-        return found + signer_name(spec.get("signerName") or "", "spec.signerName")
+        return found + signers.name(spec.get("signerName") or "", "spec.signerName")
 
     def validate_approval_update(self, obj: Json, old: Json, context: Context) -> list[FieldError]:
         """Not both, and what was decided is not taken back."""
@@ -145,22 +145,6 @@ def _conditions(obj: Json, old: Json) -> list[FieldError]:
             text = f'updates may not remove a condition of type "{item["type"]}"'
             found.append(errors.forbidden_field("status.conditions", text))
     return found
-
-
-def signer_name(value: str, path: str) -> list[FieldError]:
-    """`domain/name` (upstream: ValidateSignerName)."""
-    if not value:
-        return [errors.required(path, "")]
-    domain, slash, rest = value.partition("/")
-    if not slash or "/" in rest:
-        text = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
-        return [errors.invalid_value(path, value, text)]
-    found = fields.satisfies(domain, path, names.is_dns_subdomain)
-    if "." not in domain:
-        found.append(
-            errors.invalid_value(path, value, "should be a domain with at least two segments separated by dots")
-        )
-    return found if rest else [*found, errors.invalid_value(path, value, "path must not be empty")]
 
 
 def _condition(request: Json) -> str:

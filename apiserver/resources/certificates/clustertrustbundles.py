@@ -6,9 +6,8 @@ from cryptography import x509
 
 from apiserver.registry.resource import Column, Resource
 from apiserver.resources.base import KindStrategy
-from apiserver.resources.certificates.certificatesigningrequests import signer_name
 from apiserver.resources.columns import AGE, spec_of
-from apiserver.validation import fields
+from apiserver.validation import fields, signers
 from machinery.api import errors, kinds, meta, names
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
@@ -28,14 +27,13 @@ class ClusterTrustBundleStrategy(KindStrategy):
         signer, name = spec_of(obj).get("signerName") or "", meta.name_of(obj)
         found: list[FieldError] = []
         if signer:
-            found += signer_name(signer, "spec.signerName")
+            found += signers.name(signer, "spec.signerName")
             prefix = signer.replace("/", ":") + ":"
             if not name.startswith(prefix):
                 text = f"ClusterTrustBundle for signerName {signer} must be named with prefix {prefix}"
                 found.append(errors.invalid_value("metadata.name", name, text))
         elif ":" in name:
-            text = 'ClusterTrustBundle without signer name must not have ":" in its name'
-            found.append(errors.invalid_value("metadata.name", name, text))
+            found.append(errors.invalid_value("metadata.name", name, signers.UNSIGNED_BUNDLE))
         return found + _bundle(spec_of(obj).get("trustBundle") or "")
 
     def check_update(self, obj: Json, old: Json) -> list[FieldError]:

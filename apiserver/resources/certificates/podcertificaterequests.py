@@ -17,18 +17,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from apiserver.registry.resource import Column, Resource
 from apiserver.registry.strategy import Context
 from apiserver.resources.base import KindStrategy
-from apiserver.resources.certificates.certificatesigningrequests import signer_name
 from apiserver.resources.columns import AGE, spec_of, status_of
-from apiserver.validation import fields
+from apiserver.validation import fields, signers
 from machinery.api import errors, kinds, names, times
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
 _KNOWN: Final = ("Issued", "Denied", "Failed")
 _USUAL_SECONDS: Final = 86_400
-_LEAST_SECONDS: Final = 3_600
-_MOST_SECONDS: Final = 7_862_400
-_KUBERNETES_MOST_SECONDS: Final = 86_400
 _LONGEST_UID: Final = 128
 _LONGEST_REQUEST: Final = 10 * 1024  # bytes
 _RSA_BITS: Final = (3072, 4096)
@@ -54,7 +50,7 @@ class PodCertificateRequestStrategy(KindStrategy):
     def check(self, obj: Json) -> list[FieldError]:
         """Who asks for whom, by name and uid; a request that is signed with its own key."""
         spec = spec_of(obj)
-        found = signer_name(spec.get("signerName") or "", "spec.signerName")
+        found = signers.name(spec.get("signerName") or "", "spec.signerName")
         for who in ("pod", "serviceAccount", "node"):
             found += fields.satisfies(spec.get(f"{who}Name") or "", f"spec.{who}Name", names.is_dns_subdomain)
             uid, path = spec.get(f"{who}UID") or "", f"spec.{who}UID"
@@ -62,11 +58,7 @@ class PodCertificateRequestStrategy(KindStrategy):
                 found.append(errors.invalid_value(path, uid, "must not be empty"))
             if len(uid) > _LONGEST_UID:
                 found.append(errors.too_long(path, _LONGEST_UID))
-        for key in spec.get("unverifiedUserAnnotations") or ():
-            path = "spec.unverifiedUserAnnotations"
-            found += fields.qualified_name(key.lower(), path)
-            if "/" not in key:
-                found.append(errors.invalid_value(path, key, "must be a domain-prefixed key (such as 'acme.io/foo')"))
+        found += signers.user_annotations(spec.get("unverifiedUserAnnotations"), "spec.unverifiedUserAnnotations")
         return found + _seconds(spec) + _request(spec.get("stubPKCS10Request") or "")
 
     def check_update(self, obj: Json, old: Json) -> list[FieldError]:
@@ -99,12 +91,10 @@ class PodCertificateRequestStrategy(KindStrategy):
 
 def _seconds(spec: Json) -> list[FieldError]:
     seconds = spec.get("maxExpirationSeconds") or 0
-    domain = (spec.get("signerName") or "").partition("/")[0]
-    is_own = domain == "kubernetes.io" or domain.endswith(".kubernetes.io")
-    most = _KUBERNETES_MOST_SECONDS if is_own else _MOST_SECONDS
-    if _LEAST_SECONDS <= seconds <= most:
+    most = signers.most_seconds(spec.get("signerName") or "")
+    if signers.LEAST_SECONDS <= seconds <= most:
         return []
-    text = f"must be in the range [{_LEAST_SECONDS}, {most}]"
+    text = f"must be in the range [{signers.LEAST_SECONDS}, {most}]"
     return [errors.invalid_value("spec.maxExpirationSeconds", seconds, text)]
 
 

@@ -6,38 +6,16 @@ from apiserver.registry.resource import Column, Resource
 from apiserver.registry.strategy import Context
 from apiserver.resources.base import KindStrategy
 from apiserver.resources.columns import AGE, UNSET, spec_of, status_of
-from apiserver.resources.core.pods.defaults import fill
-from apiserver.validation import claims, fields, scheduling
-from machinery.api import errors, kinds, names
+from apiserver.resources.core.pods.defaults import fill, source_defaults
+from apiserver.validation import claims, fields, persistent_volumes, scheduling
+from machinery.api import errors, kinds, meta, names
 from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
 _RECLAIM: Final = ("Delete", "Recycle", "Retain")
-#: what a volume is made of: one of these
-_SOURCES: Final = [
-    "awsElasticBlockStore",
-    "azureDisk",
-    "azureFile",
-    "cephfs",
-    "cinder",
-    "csi",
-    "fc",
-    "flexVolume",
-    "flocker",
-    "gcePersistentDisk",
-    "glusterfs",
-    "hostPath",
-    "iscsi",
-    "local",
-    "nfs",
-    "photonPersistentDisk",
-    "portworxVolume",
-    "quobyte",
-    "rbd",
-    "scaleIO",
-    "storageos",
-    "vsphereVolume",
-]
+_NO_CLASS: Final = "an empty string is disallowed"
+_ONLY_CSI: Final = "has to be specified when using volumeAttributesClassName"
+_CLASS_GONE: Final = "update from non-nil value to nil is forbidden"
 
 
 class PersistentVolumeStrategy(KindStrategy):
@@ -50,8 +28,7 @@ class PersistentVolumeStrategy(KindStrategy):
         """Kept when released, a file system."""
         spec = obj.setdefault("spec", {})
         fill(spec, {"persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem"})
-        if spec.get("hostPath") is not None:
-            fill(spec["hostPath"], {"type": ""})
+        source_defaults(spec)
 
     def prepare_for_create(self, obj: Json, context: Context) -> None:
         """Its life begins as pending."""
@@ -61,7 +38,7 @@ class PersistentVolumeStrategy(KindStrategy):
     def check(self, obj: Json) -> list[FieldError]:
         """Modes, size, one source, class, nodes."""
         spec = spec_of(obj)
-        found = claims.access_modes(spec.get("accessModes"), "spec.accessModes")
+        found = claims.access_modes(spec.get("accessModes"), "spec.accessModes", missing="")
         capacity = spec.get("capacity") or {}
         if not capacity:
             found.append(errors.required("spec.capacity", ""))
@@ -72,60 +49,50 @@ class PersistentVolumeStrategy(KindStrategy):
         found += fields.one_of(
             spec.get("persistentVolumeReclaimPolicy"), _RECLAIM, "spec.persistentVolumeReclaimPolicy"
         )
-        present = [name for name in _SOURCES if spec.get(name) is not None]
-        if not present:
-            found.append(errors.required("spec", "must specify a volume type"))
-        for name in present[1:]:
-            found.append(errors.forbidden_field(f"spec.{name}", "may not specify more than 1 volume type"))
-        found += self._source(spec)
+        found += self._nodes(spec)
+        found += persistent_volumes.check(spec, "spec", meta.name_of(obj))
         if spec.get("storageClassName"):
             found += fields.satisfies(spec["storageClassName"], "spec.storageClassName", names.is_dns_subdomain)
         found += claims.volume_mode(spec.get("volumeMode"), "spec.volumeMode")
-        return found + self._nodes(spec)
-
-    def _source(self, spec: Json) -> list[FieldError]:
-        """The kinds of source that are made here; others are some driver's."""
-        if spec.get("hostPath") is not None:
-            path = spec["hostPath"].get("path")
-            found = [] if path else [errors.required("spec.hostPath.path", "")]
-            recycled = spec.get("persistentVolumeReclaimPolicy") == "Recycle" and path == "/"
-            if recycled:
-                text = "may not be 'recycle' for a hostPath mount of '/'"
-                found.append(errors.forbidden_field("spec.persistentVolumeReclaimPolicy", text))
-            return found
-        if spec.get("local") is not None and not spec["local"].get("path"):
-            return [errors.required("spec.local.path", "")]
-        if spec.get("nfs") is not None:
-            return [errors.required(f"spec.nfs.{name}", "") for name in ("server", "path") if not spec["nfs"].get(name)]
-        if spec.get("csi") is not None:
-            wanted = ("driver", "volumeHandle")
-            return [errors.required(f"spec.csi.{name}", "") for name in wanted if not spec["csi"].get(name)]
-        return []
+        return found + self._attributes(spec)
 
     def _nodes(self, spec: Json) -> list[FieldError]:
         affinity = spec.get("nodeAffinity")
         if affinity is None:
-            return (
-                [errors.required("spec.nodeAffinity", "Local volume requires node affinity")]
-                if spec.get("local")
-                else []
-            )
+            text = "Local volume requires node affinity"
+            return [errors.required("spec.nodeAffinity", text)] if spec.get("local") is not None else []
         if affinity.get("required") is None:
             return [errors.required("spec.nodeAffinity.required", "must specify required node constraints")]
-        wrapped = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": affinity["required"]}}
-        return scheduling.affinity(wrapped, "spec.nodeAffinity")
+        return scheduling.node_terms(affinity["required"], "spec.nodeAffinity.required")
+
+    def _attributes(self, spec: Json) -> list[FieldError]:
+        name, path = spec.get("volumeAttributesClassName"), "spec.volumeAttributesClassName"
+        if name is None:
+            return []
+        found = fields.satisfies(name, path, names.is_dns_subdomain) if name else [errors.required(path, _NO_CLASS)]
+        return found if spec.get("csi") is not None else [*found, errors.required("spec.csi", _ONLY_CSI)]
 
     def check_update(self, obj: Json, old: Json) -> list[FieldError]:
         """What a volume is made of stays."""
         spec, before = spec_of(obj), spec_of(old)
         found: list[FieldError] = []
-        if any(spec.get(name) != before.get(name) for name in _SOURCES if name != "csi"):
+        if _made_of(spec, before) != _made_of(before, before):
             text = "spec.persistentvolumesource is immutable after creation"
             found.append(errors.forbidden_field("spec.persistentvolumesource", text))
         found += fields.immutable(spec.get("volumeMode"), before.get("volumeMode"), "spec.volumeMode")
         if before.get("nodeAffinity"):
             found += fields.immutable(spec.get("nodeAffinity"), before["nodeAffinity"], "spec.nodeAffinity")
+        if before.get("volumeAttributesClassName") is not None and spec.get("volumeAttributesClassName") is None:
+            found.append(errors.forbidden_field("spec.volumeAttributesClassName", _CLASS_GONE))
         return found
+
+
+def _made_of(spec: Json, before: Json) -> Json:
+    """The sources; where there was no secret for expanding a driver's volume, one may come."""
+    sources = {name: spec[name] for name in persistent_volumes.SOURCES if spec.get(name) is not None}
+    if "csi" in sources and (before.get("csi") or {}).get("controllerExpandSecretRef") is None:
+        sources["csi"] = {name: value for name, value in sources["csi"].items() if name != "controllerExpandSecretRef"}
+    return sources
 
 
 def _claim(volume: Json) -> str:

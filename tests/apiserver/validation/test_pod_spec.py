@@ -6,7 +6,7 @@ import pytest
 
 from apiserver.resources.core.pods.defaults import pod_spec_defaults
 from apiserver.validation import pod_spec
-from machinery.api import codec
+from machinery.api import codec, names
 from machinery.api.codec import Json
 
 C = "spec.containers[0]"
@@ -112,7 +112,7 @@ CONTAINERS = [
         _container(env=[{"name": "A", "valueFrom": {}}]),
         [
             f'{C}.env[0].valueFrom: Invalid value: "": must specify one of: `fieldRef`, `resourceFieldRef`, '
-            "`configMapKeyRef` or `secretKeyRef`"
+            "`configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
         ],
         id="env-from-nothing",
     ),
@@ -128,7 +128,7 @@ CONTAINERS = [
     ),
     pytest.param(
         {**_volume(emptyDir={}), **_container(volumeMounts=[{"name": "v", "mountPath": "/x", "subPath": "../y"}])},
-        [f"{C}.volumeMounts[0].subPath: Invalid value: \"../y\": must not contain '..'"],
+        [f"{C}.volumeMounts.subPath: Invalid value: \"../y\": must not contain '..'"],
         id="sub-path-out-of-the-volume",
     ),
     pytest.param(
@@ -191,6 +191,15 @@ CONTAINERS = [
         id="probe-numbers",
     ),
     pytest.param(
+        {**_container(lifecycle={"preStop": {"sleep": {"seconds": 6}}}), "terminationGracePeriodSeconds": 5},
+        [
+            f"{C}.lifecycle.preStop.sleep: Invalid value: 6: must be non-negative and less than "
+            "terminationGracePeriodSeconds (5)"
+        ],
+        id="sleep-beyond-the-end",
+    ),
+    pytest.param(_container(lifecycle={"postStart": {"sleep": {"seconds": 0}}}), [], id="no-sleep"),
+    pytest.param(
         _spec(initContainers=[{"name": "i", "image": "x", "livenessProbe": {"tcpSocket": {"port": 1}}}]),
         [
             "spec.initContainers[0].livenessProbe: Forbidden: "
@@ -250,7 +259,7 @@ VOLUMES = [
     ),
     pytest.param(
         _volume(downwardAPI={"items": [{"path": "x"}]}),
-        ["spec.volumes[0].downwardAPI[0]: Required value: one of fieldRef and resourceFieldRef is required"],
+        ["spec.volumes[0].downwardAPI: Required value: one of fieldRef and resourceFieldRef is required"],
         id="downward-api",
     ),
     pytest.param(
@@ -317,6 +326,30 @@ SPECS = [
         ["spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"],
         id="deadline",
     ),
+    pytest.param(_spec(hostname="a", hostnameOverride="b.example.org", overhead={"cpu": "1"}), [], id="overridden"),
+    pytest.param(
+        _spec(hostnameOverride="A", setHostnameAsFQDN=True, hostNetwork=True),
+        [
+            "spec.hostnameOverride: Forbidden: may not be specified when setHostnameAsFQDN is true",
+            "spec.hostnameOverride: Forbidden: may not be specified when hostNetwork is true",
+            *[f'spec.hostnameOverride: Invalid value: "A": {text}' for text in names.is_dns_subdomain("A")],
+        ],
+        id="overridden-where-it-may-not-be",
+    ),
+    pytest.param(
+        _spec(hostnameOverride="a" * 65),
+        ["spec.hostnameOverride: Too long: may not be more than 64 bytes"],
+        id="overridden-by-a-long-name",
+    ),
+    pytest.param(
+        _spec(overhead={"cpu": "-1", "disk": "1"}),
+        [
+            'spec.overhead.limits[cpu]: Invalid value: "-1": must be greater than or equal to 0',
+            'spec.overhead.limits[disk]: Invalid value: "disk": must be a standard resource type or fully qualified',
+            'spec.overhead.limits[disk]: Invalid value: "disk": must be a standard resource for containers',
+        ],
+        id="overhead",
+    ),
     pytest.param(
         _spec(dnsPolicy="None"),
         ["spec.dnsConfig: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None"],
@@ -378,6 +411,81 @@ HOST = [
             "Localhost"
         ],
         id="apparmor",
+    ),
+    pytest.param(
+        _spec(securityContext={"supplementalGroupsPolicy": "Strict", "seLinuxChangePolicy": "Recursive"}),
+        [],
+        id="policies",
+    ),
+    pytest.param(
+        _spec(securityContext={"supplementalGroupsPolicy": "Some", "seLinuxChangePolicy": "Never"}),
+        [
+            'spec.securityContext.supplementalGroupsPolicy: Unsupported value: "Some": supported values: "Merge", '
+            '"Strict"',
+            'spec.securityContext.seLinuxChangePolicy: Unsupported value: "Never": supported values: "MountOption", '
+            '"Recursive"',
+        ],
+        id="no-such-policies",
+    ),
+    pytest.param(
+        {
+            **_container(securityContext={"procMount": "Unmasked"}),
+            "hostUsers": False,
+            "hostIPC": False,
+            "securityContext": {"sysctls": [{"name": "net.x"}]},
+        },
+        [],
+        id="what-a-pod-with-users-of-its-own-may",
+    ),
+    pytest.param(
+        _container(securityContext={"procMount": "Unmasked"}),
+        [f'{C}.securityContext.procMount: Invalid value: "Unmasked": `hostUsers` must be false to use `Unmasked`'],
+        id="unmasked",
+    ),
+    pytest.param(
+        _spec(hostNetwork=True, hostIPC=True, securityContext={"sysctls": [{"name": "net/a"}, {"name": "kernel.shm"}]}),
+        [
+            'spec.securityContext.sysctls[0].name: Invalid value: "net/a": '
+            "may not be specified when 'hostNetwork' is true",
+            'spec.securityContext.sysctls[1].name: Invalid value: "kernel.shm": '
+            "may not be specified when 'hostIPC' is true",
+        ],
+        id="sysctls-of-the-host",
+    ),
+    pytest.param(
+        _spec(securityContext={"seccompProfile": {"type": "Localhost", "localhostProfile": "/a/.."}}),
+        [
+            'spec.securityContext.seccompProfile.localhostProfile: Invalid value: "/a/..": must be a relative path',
+            "spec.securityContext.seccompProfile.localhostProfile: Invalid value: \"/a/..\": must not contain '..'",
+        ],
+        id="seccomp-anywhere",
+    ),
+    pytest.param(
+        _spec(securityContext={"appArmorProfile": {"type": "Localhost", "localhostProfile": " a"}}),
+        [
+            'spec.securityContext.appArmorProfile.localhostProfile: Invalid value: " a": '
+            "must not be padded with whitespace"
+        ],
+        id="apparmor-padded",
+    ),
+    pytest.param(
+        _spec(securityContext={"appArmorProfile": {"type": "Localhost", "localhostProfile": "a" * 4096}}),
+        ["spec.securityContext.appArmorProfile.localhostProfile: Too long: may not be more than 4095 bytes"],
+        id="apparmor-long",
+    ),
+    pytest.param(
+        _container(envFrom=[{"prefix": "a=", "secretRef": {"name": "s"}}]),
+        [f'{C}.envFrom[0].prefix: Invalid value: "a=": {names.is_relaxed_env_var_name("=")[0]}'],
+        id="prefix",
+    ),
+    pytest.param(
+        {
+            **_volume(persistentVolumeClaim={"claimName": "c"}),
+            **_container(volumeDevices=[{"name": "v", "devicePath": "/v"}]),
+            "hostUsers": False,
+        },
+        [f"{C}.volumeDevices: Forbidden: when `hostUsers` is false"],
+        id="devices-of-other-users",
     ),
     pytest.param(
         _spec(dnsConfig={"searches": _MANY, "options": [{"value": "1"}]}),

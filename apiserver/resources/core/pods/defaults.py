@@ -137,9 +137,9 @@ def volume_defaults(volume: Json) -> None:
     """One volume; a volume that names no source is an emptyDir."""
     if all(value is None for key, value in volume.items() if key != "name"):
         volume["emptyDir"] = {}
-    for source, values in _VOLUME_DEFAULTS.items():
-        if volume.get(source) is not None:
-            fill(volume[source], values)
+    source_defaults(volume)
+    if volume.get("image") is not None:
+        fill(volume["image"], {"pullPolicy": pull_policy(volume["image"].get("reference") or "")})
     for item in (volume.get("downwardAPI") or {}).get("items") or ():
         _field_ref_defaults(item.get("fieldRef"))
     for source in (volume.get("projected") or {}).get("sources") or ():
@@ -147,6 +147,13 @@ def volume_defaults(volume: Json) -> None:
     claim = (volume.get("ephemeral") or {}).get("volumeClaimTemplate")
     if claim:
         fill(claim.setdefault("spec", {}), {"volumeMode": "Filesystem"})
+
+
+def source_defaults(holder: Json) -> None:
+    """The source of a volume or of a PersistentVolume."""
+    for source, values in _VOLUME_DEFAULTS.items():
+        if holder.get(source) is not None:
+            fill(holder[source], values)
 
 
 def _projection_defaults(source: Json) -> None:

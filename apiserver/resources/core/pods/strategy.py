@@ -87,7 +87,10 @@ class PodStrategy(KindStrategy):
     def check(self, obj: Json) -> list[FieldError]:
         """The spec. Pods of one template are judged once, for they differ in no more than the token volume's name."""
         spec = obj.get("spec") or {}
-        return _GOOD_SPECS.check(_without_token_volume(spec), lambda: pod_spec.check(spec, "spec"))
+        found = _GOOD_SPECS.check(_without_token_volume(spec), lambda: pod_spec.check(spec, "spec"))
+        if spec.get("resourceClaims") and pods.is_static(obj):
+            found.append(errors.forbidden_field("", "static pods do not support resource claims"))
+        return found
 
     def check_update(self, obj: Json, old: Json) -> list[FieldError]:
         """Images, tolerations added, deadlines: little else."""

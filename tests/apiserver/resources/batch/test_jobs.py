@@ -73,6 +73,14 @@ CODES: Json = {"onExitCodes": {"operator": "In", "values": [1]}}
             id="no-such-action",
         ),
         pytest.param(
+            _policy(action="Ignore"),
+            [
+                "spec.podFailurePolicy.rules[0]: Invalid value: specifying one of OnExitCodes and OnPodConditions is "
+                "required"
+            ],
+            id="failures-of-no-kind",
+        ),
+        pytest.param(
             {**_policy(action="Ignore", **CODES), "template": {"spec": {**POD, "restartPolicy": "OnFailure"}}},
             [
                 'spec.template.spec.restartPolicy: Invalid value: "OnFailure": only "Never" is supported when '

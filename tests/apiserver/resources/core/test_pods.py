@@ -8,7 +8,7 @@ from apiserver.registry.strategy import Context
 from apiserver.request import ANONYMOUS
 from apiserver.resources.core.pods import PODS, binding
 from apiserver.resources.core.pods.defaults import container_defaults, pod_spec_defaults, pull_policy, volume_defaults
-from machinery.api import codec, errors
+from machinery.api import codec, errors, pods
 from machinery.api.codec import Json
 
 CONTEXT = Context(ANONYMOUS, "default", "web")
@@ -83,6 +83,7 @@ def test_requests_follow_from_limits() -> None:
         ({"configMap": {"name": "c"}}, {"configMap": {"name": "c", "defaultMode": 420}}),
         ({"secret": {"secretName": "s", "defaultMode": 0}}, {"secret": {"secretName": "s", "defaultMode": 0}}),
         ({"hostPath": {"path": "/x"}}, {"hostPath": {"path": "/x", "type": ""}}),
+        ({"image": {"reference": "x:1"}}, {"image": {"reference": "x:1", "pullPolicy": "IfNotPresent"}}),
         (
             {"projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
             {
@@ -219,3 +220,13 @@ def test_a_binding_for_another_incarnation_is_a_conflict() -> None:
 )
 def test_a_binding_names_a_node(target: Json, texts: list[str]) -> None:
     assert [error.message() for error in binding.check({"target": target})] == texts
+
+
+def test_a_static_pod_has_no_claims_on_devices() -> None:
+    pod = _pod(resourceClaims=[{"name": "a", "resourceClaimName": "b"}])
+    PODS.strategy.defaults(pod)
+    assert PODS.strategy.validate(pod, CONTEXT) == []
+    pod["metadata"]["annotations"] = {pods.MIRROR_ANNOTATION: "x"}
+    assert PODS.strategy.validate(pod, CONTEXT) == [
+        errors.forbidden_field("", "static pods do not support resource claims")
+    ]
