@@ -143,6 +143,7 @@ class _Connection(asyncio.Protocol):
         """Send a request; a streamed answer wakes its reader at each piece, another one when it is whole."""
         assert self._transport is not None
         self._is_streamed = is_streamed
+        self._ends_with_connection = False  # until its head says so
         self._answer = answer = Response(silence, self._go_on_reading)
         self._transport.write(request)
         return answer

@@ -159,6 +159,14 @@ async def test_a_kept_connection_that_closes_as_we_ask(method: str, asked: list[
     assert [len(one) for one in server.asked] == asked
 
 
+async def test_an_answer_without_a_length_tells_nothing_about_the_next() -> None:
+    """The end of the connection is the end of an answer only where that answer's head says so."""
+    async with connected(Server([b"HTTP/1.1 204 No Content\r\n\r\n", b""]).talk) as connections:
+        await ask(connections)
+        with pytest.raises(Broken, match="closed the connection"):
+            await ask(connections, "POST", body=b"{}")
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
