@@ -54,6 +54,7 @@ class Response:
         self.status_code = 0
         self.fields: list[tuple[bytes, bytes]] = []
         self.content = b""
+        self.has_begun = False  # something of it came
         self.is_whole = False
         self.problem: Exception | None = None
 
@@ -179,6 +180,7 @@ class _Connection(asyncio.Protocol):
         if self._answer is None:  # nobody asked
             self.close()
             return
+        self._answer.has_begun = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as problem:
@@ -282,7 +284,8 @@ class Connections:
                 await answer.aread()
                 return answer
             except Broken:
-                if not was_used or answer.status_code or method not in _REPEATABLE:
+                was_closed = connection.is_lost and not answer.has_begun  # otherwise it is silent, or talks nonsense
+                if not was_used or not was_closed or method not in _REPEATABLE:
                     raise
             finally:
                 if not answer.is_whole:

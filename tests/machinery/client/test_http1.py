@@ -167,6 +167,25 @@ async def test_an_answer_without_a_length_tells_nothing_about_the_next() -> None
             await ask(connections, "POST", body=b"{}")
 
 
+async def test_a_kept_connection_that_is_silent_is_not_tried_again() -> None:
+    """It may have happened, and whoever asks wants to know in time."""
+    asked = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await _request(reader):
+            asked.append(request.partition(b" ")[0])
+            await asyncio.sleep(0.01)  # so that two connections are opened
+            if asked[-1] == b"GET":
+                writer.write(WHOLE)
+
+    async with connected(talk) as connections:
+        await asyncio.gather(ask(connections), ask(connections))
+        with pytest.raises(Broken, match="no answer in 0.05 s"):
+            await connections.request("PUT", "/", [], b"{}", 0.05)
+        await asyncio.sleep(0.05)
+    assert asked == [b"GET", b"GET", b"PUT"]
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
