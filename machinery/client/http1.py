@@ -107,6 +107,7 @@ class Response:
     async def aread(self) -> bytes:
         """All of the body; raises Broken."""
         while not self.is_whole:
+            self._resume()  # of a stream: all of it is wanted
             await self._more()
         self.content = b"".join(self._chunks)
         self._chunks.clear()

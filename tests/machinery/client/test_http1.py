@@ -285,6 +285,13 @@ async def test_a_stream_that_nobody_reads_stops_the_server() -> None:
     assert read == 512 * len(piece)
 
 
+async def test_all_of_a_stream_may_be_wanted_at_once() -> None:
+    large = b"x" * (3 * AHEAD)
+    answer = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: %d\r\n\r\n" % len(large) + large
+    async with connected(Server([answer]).talk) as connections, connections.stream("/", [], 2.0) as found:
+        assert await found.aread() == large
+
+
 async def test_a_stream_that_breaks_says_so() -> None:
     broken = CHUNKED + b"3\r\none\r\n"
     async with connected(Server([broken]).talk) as connections, connections.stream("/", [], 5.0) as answer:
