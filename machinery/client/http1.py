@@ -185,10 +185,20 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as problem:
-            self._answer.end(Broken(f"malformed HTTP response: {problem}"))
+            if self._answer is not None:  # else it stands behind an answer
+                self._answer.end(Broken(f"malformed HTTP response: {problem}"))
             self.close()
 
+    def eof_received(self) -> None:
+        """The server is going: what is asked now would be lost."""
+        self.is_lost = True
+
     # the parser's callbacks
+
+    def on_message_begin(self) -> None:
+        """An answer begins, or what nobody asked for behind one."""
+        if self._answer is None:
+            self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One field."""
@@ -279,7 +289,7 @@ class Connections:
         """Ask and have the whole answer; raises Broken, also after so many seconds."""
         asked = self._bytes(method, target, [*headers, ("accept-encoding", "gzip")], body)
         while True:
-            connection = self._free.pop() if self._free else await self._connect()
+            connection = self._kept() or await self._connect()
             was_used, answer = connection.was_used, connection.ask(asked, seconds)
             try:
                 await answer.aread()
@@ -304,6 +314,14 @@ class Connections:
         finally:
             if not answer.is_whole:
                 connection.close()
+
+    def _kept(self) -> _Connection | None:
+        """A free connection, the one that was used last; those that are about to close stay away."""
+        while self._free:
+            connection = self._free.pop()
+            if not connection.is_lost:
+                return connection
+        return None
 
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()

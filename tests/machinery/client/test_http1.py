@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -165,6 +165,56 @@ async def test_an_answer_without_a_length_tells_nothing_about_the_next() -> None
         await ask(connections)
         with pytest.raises(Broken, match="closed the connection"):
             await ask(connections, "POST", body=b"{}")
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(b"", id="closes"),
+        pytest.param(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n", id="says-why"),
+    ],
+)
+async def test_a_kept_connection_that_is_closing_is_not_used(last: bytes) -> None:
+    """A POST would be lost on it, and is not repeated."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _request(reader)
+        writer.write(WHOLE)
+        await asyncio.sleep(0.05)
+        writer.write(last)
+        writer.close()
+
+    async with connected(talk) as connections:
+        await ask(connections)
+        (kept,) = connections._free
+        transport = kept._transport
+        assert transport is not None
+        async with asyncio.timeout(5):
+            while not transport.is_closing():
+                await asyncio.sleep(0)
+        assert await ask(connections, "POST", body=b"{}") == b"ok"
+
+
+@pytest.mark.parametrize(
+    "more", [pytest.param(WHOLE[:-4], id="half-an-answer"), pytest.param(b"nonsense\r\n\r\n", id="nonsense")]
+)
+async def test_what_stands_behind_an_answer_is_nobodys(more: bytes) -> None:
+    problems: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    closed = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _request(reader)
+        writer.write(WHOLE + more)
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        closed.set()
+        writer.close()
+
+    async with connected(talk) as connections:
+        assert await ask(connections) == b"ok"
+        await asyncio.wait_for(closed.wait(), 5)
+    assert problems == []
 
 
 async def test_a_kept_connection_that_is_silent_is_not_tried_again() -> None:
