@@ -138,6 +138,7 @@ class _Connection(asyncio.Protocol):
         self._is_streamed = False
         self._ends_with_connection = False
         self._is_paused = False
+        self._is_given_up = False
         self.was_used = False
         self.is_lost = False
 
@@ -152,7 +153,7 @@ class _Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Give the connection up."""
-        self.is_lost = True
+        self.is_lost = self._is_given_up = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -173,7 +174,7 @@ class _Connection(asyncio.Protocol):
         self.is_lost = True
         self._pool.lost(self)
         if self._answer is not None:
-            ended_well = exc is None and self._ends_with_connection
+            ended_well = exc is None and self._ends_with_connection and not self._is_given_up
             self._answer.end(None if ended_well else Broken(str(exc or "") or "the server closed the connection"))
 
     def data_received(self, data: bytes) -> None:
@@ -259,6 +260,7 @@ class Connections:
         self._always = [("host", parts.netloc.rpartition("@")[2]), *headers]
         self._open: set[_Connection] = set()
         self._free: list[_Connection] = []
+        self._is_closed = False
         self._none_open = asyncio.Event()
         self._none_open.set()
 
@@ -280,7 +282,8 @@ class Connections:
             self._none_open.set()
 
     async def close(self) -> None:
-        """Close them all."""
+        """Close them all; those who still ask get Broken."""
+        self._is_closed = True
         for connection in tuple(self._open):
             connection.close()
         await self._none_open.wait()
@@ -339,6 +342,9 @@ class Connections:
             raise Broken(f"no connection in {CONNECT_SECONDS:g} s") from problem
         except OSError as problem:
             raise Broken(str(problem) or type(problem).__name__) from problem
+        if self._is_closed:  # before, or meanwhile
+            connection.close()
+            raise Broken("the connections to this server are closed")
         return connection
 
     def _bytes(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes | None) -> bytes:

@@ -217,6 +217,44 @@ async def test_what_stands_behind_an_answer_is_nobodys(more: bytes) -> None:
     assert problems == []
 
 
+async def test_closing_ends_what_is_under_way() -> None:
+    begun = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal begun
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while request := await _request(reader):
+                begun += 1
+                writer.write(b"" if b"/slow" in request else WHOLE)
+        writer.close()
+
+    async with connected(talk) as connections:
+        await ask(connections)
+        slow = asyncio.ensure_future(ask(connections, target="/slow"))
+        await asyncio.sleep(0.05)
+        await connections.close()
+        with pytest.raises(Broken):  # GET may be repeated, but there is nobody any more to do so
+            await slow
+        with pytest.raises(Broken, match="are closed"):
+            await ask(connections)
+    assert begun == 2
+
+
+async def test_an_answer_that_we_cut_short_is_not_whole() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nuntil the end")
+        await reader.read()
+        writer.close()
+
+    async with connected(talk) as connections, connections.stream("/", [], 5.0) as answer:
+        pieces = answer.aiter_bytes()
+        assert await anext(pieces) == b"until the end"
+        await connections.close()
+        with pytest.raises(Broken):
+            await anext(pieces)
+
+
 async def test_a_kept_connection_that_is_silent_is_not_tried_again() -> None:
     """It may have happened, and whoever asks wants to know in time."""
     asked = []
