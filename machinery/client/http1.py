@@ -111,8 +111,11 @@ class Response:
             await self._more()
         self.content = b"".join(self._chunks)
         self._chunks.clear()
-        if (b"content-encoding", b"gzip") in self.fields:
-            self.content = isal_zlib.decompress(self.content, _GZIP)
+        if self.content and (b"content-encoding", b"gzip") in self.fields:
+            try:
+                self.content = isal_zlib.decompress(self.content, _GZIP)
+            except isal_zlib.error as problem:
+                raise Broken(f"malformed gzip: {problem}") from problem
         return self.content
 
     async def aiter_bytes(self) -> AsyncIterator[bytes]:
@@ -340,7 +343,7 @@ class Connections:
                 )
         except TimeoutError as problem:
             raise Broken(f"no connection in {CONNECT_SECONDS:g} s") from problem
-        except OSError as problem:
+        except (OSError, UnicodeError) as problem:  # a host name that cannot be one is the latter
             raise Broken(str(problem) or type(problem).__name__) from problem
         if self._is_closed:  # before, or meanwhile
             connection.close()

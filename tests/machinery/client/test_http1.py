@@ -123,6 +123,7 @@ async def test_a_header_cannot_smuggle_another() -> None:
             b"small",
             id="compressed",
         ),
+        pytest.param(b"HTTP/1.1 204 No Content\r\ncontent-encoding: gzip\r\n\r\n", b"", id="nothing-compressed"),
     ],
 )
 async def test_how_answers_end(answer: bytes, body: bytes) -> None:
@@ -279,6 +280,9 @@ async def test_a_kept_connection_that_is_silent_is_not_tried_again() -> None:
     [
         pytest.param(b"", "the server closed the connection", id="nothing"),
         pytest.param(WHOLE[:-1], "the server closed the connection", id="a-part"),
+        pytest.param(
+            WHOLE.replace(b"OK\r\n", b"OK\r\ncontent-encoding: gzip\r\n"), "malformed gzip", id="not-compressed"
+        ),
         pytest.param(b"SSH-2.0-OpenSSH\r\n", "malformed HTTP response", id="another-protocol"),
     ],
 )
@@ -294,6 +298,12 @@ async def test_nobody_there() -> None:
     connections = Connections(f"http://127.0.0.1:{port}", None)
     with pytest.raises(Broken, match="Connect call failed"):
         await ask(connections)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".test"])
+async def test_a_name_that_cannot_be_one(host: str) -> None:
+    with pytest.raises(Broken, match="label"):
+        await ask(Connections(f"http://{host}", None))
 
 
 async def test_silence_ends_and_closes() -> None:
