@@ -189,10 +189,17 @@ class Client:
         modified = _modified(self.config.certificate_file)
         if modified and modified != known:
             try:
-                self._tls.load_cert_chain(self.config.certificate_file, self.config.key_file or None)
+                self._load_certificate(self._tls)
             except (OSError, ssl.SSLError) as problem:
                 logger.warning("%s cannot be used: %s", self.config.certificate_file, problem)
+                modified = known  # its key may come a moment later: look again
         self._looked = time.monotonic(), modified
+
+    def _load_certificate(self, tls: ssl.SSLContext) -> None:
+        pair = self.config.certificate_file, self.config.key_file or None
+        # A certificate without its key would take away the pair that is there: it is tried elsewhere first.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(*pair)
+        tls.load_cert_chain(*pair)
 
     def _headers(self, extra: Mapping[str, str] | None) -> dict[str, str]:
         self._follow_certificate()
