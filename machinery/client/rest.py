@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from machinery.api import codec, errors, meta
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
-from machinery.client.config import ClientConfig
+from machinery.client.config import ClientConfig, ConfigError
 from machinery.client.http1 import Broken, Connections, Response
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,10 @@ class Client:
     async def __aenter__(self) -> "Client":
         self._tls = self.config.ssl_context()
         self._looked = time.monotonic(), _modified(self.config.certificate_file)
-        self._connections = Connections(self.config.server, self._tls, self.config.tls_server_name, self._always)
+        try:
+            self._connections = Connections(self.config.server, self._tls, self.config.tls_server_name, self._always)
+        except ValueError as problem:
+            raise ConfigError(f"invalid server address {self.config.server}: {problem}") from problem
         return self
 
     async def __aexit__(

@@ -1,4 +1,4 @@
-"""The client's own part: which certificate it shows."""
+"""The client's own part: which certificate it shows, which addresses it takes."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from machinery.client import rest
-from machinery.client.config import ClientConfig
+from machinery.client.config import ClientConfig, ConfigError
 from machinery.client.rest import Client
 from machinery.component.tls import CertRequest, create_ca, issue
 
@@ -57,3 +57,10 @@ async def test_a_certificate_that_is_renewed_before_its_key(tmp_path: Path, monk
         files.key.write_bytes(new.key_pem())
         await client.request("GET", "/")
     assert server.shown == [old.certificate.serial_number] * 2 + [new.certificate.serial_number]
+
+
+@pytest.mark.parametrize("server", ["http://host:99999", "http://host:port", "http://[::1"])
+async def test_an_address_that_cannot_be_one(server: str) -> None:
+    with pytest.raises(ConfigError, match="invalid server address"):
+        async with Client(ClientConfig(server)):
+            pass
