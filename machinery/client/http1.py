@@ -6,7 +6,7 @@ A component asks the API server for something at each step it takes, and librari
 what the request itself costs (docs/performance.md). What is needed of HTTP is little: a head, a body, an answer.
 
 * A connection carries one request at a time. Free ones are kept, and the one that was used last is used first; a server
-  that closes one takes it out of the pool at once.
+  that closes one takes it out of the pool at once. Streams have their own: kept, each watch would leave one behind.
 * A request leaves in one write. An answer wakes whoever waits when it is whole; of a stream, when there is more of it.
 * A stream that is not read stops the server after AHEAD bytes.
 * A kept connection may close as a request leaves. Only where nothing of an answer came, and the method may be repeated,
@@ -242,7 +242,7 @@ class _Connection(asyncio.Protocol):
             return
         self._answer = None
         self.was_used = True
-        if self._parser.should_keep_alive() and not self.is_lost:
+        if self._parser.should_keep_alive() and not self.is_lost and not self._is_streamed:
             self._go_on_reading()
             self._pool.freed(self)
         else:

@@ -359,6 +359,26 @@ async def test_a_stream_comes_piece_by_piece() -> None:
         assert [piece async for piece in pieces] == [b"two"]
 
 
+async def test_streams_leave_no_connections_behind() -> None:
+    answer = CHUNKED + b"3\r\none\r\n0\r\n\r\n"
+    closed = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal closed
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await _request(reader):
+                writer.write(answer)
+        closed += 1
+        writer.close()
+
+    async with connected(talk) as connections:
+        for _ in range(5):
+            async with connections.stream("/", [], 5.0) as found:
+                assert [piece async for piece in found.aiter_bytes()] == [b"one"]
+        await asyncio.sleep(0.1)
+        assert closed == 5
+
+
 async def test_a_stream_that_nobody_reads_stops_the_server() -> None:
     sent = 0
     piece = b"x" * 65536
