@@ -258,7 +258,7 @@ class Dispatcher:
             level.forget(waiting)
             raise level.refuse("time-out") from problem
         except asyncio.CancelledError:
-            if turn.cancelled():
+            if turn.cancelled() or turn.exception() is not None:
                 level.forget(waiting)
             else:
                 self.leave(level, client)  # its turn came just when the client went

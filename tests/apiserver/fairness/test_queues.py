@@ -191,6 +191,18 @@ async def test_a_client_that_goes_as_its_turn_comes_gives_its_seat_back() -> Non
     assert (level.waiting, level.executing) == (0, 0)
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_client_that_goes_as_its_time_is_up_takes_no_seat_away(turns: int) -> None:
+    dispatcher = _dispatcher(NARROW)
+    level = dispatcher.levels["narrow"]
+    assert dispatcher.enter_at_once(level, "a")
+    task = Crowd(dispatcher).come(level, "a", seconds=0.0)
+    await _spin(turns)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (level.waiting, level.executing) == (0, 1)
+
+
 async def test_idle_levels_lend_what_they_may() -> None:
     poor = Limits("poor", seats=1, queues=8)
     rich = Limits("rich", seats=4, lendable=2, queues=8)
