@@ -91,6 +91,7 @@ class Level:
         self.dispatched = 0
         self.refused: dict[str, int] = {}
         self.virtual = 0.0
+        self.apart: dict[str, int] = {}  # by client, requests under way that began without regard to shares
         self._now = 0.0  # virtual time of the queue that was last served
         self._queues = [_Queue() for _ in range(limits.queues)]
         self._active: dict[int, _Queue] = {}
@@ -199,7 +200,7 @@ class Dispatcher:
         self._looking: asyncio.TimerHandle | None = None
         self._pace = PACE_ALONE
         self._share = _Share(worked)
-        self._under_way: dict[str, int] = {}  # by client, in levels that have queues
+        self._under_way: dict[str, int] = {}  # by client, of those that began in levels that have queues
         self._last_client = ""
         self._alone_from = 0.0  # when there will have been one client only
 
@@ -231,6 +232,8 @@ class Dispatcher:
                 self._tick_soon()
         elif not limits.exempt and not self._has_seat(level):
             return False
+        else:
+            level.apart[client] = level.apart.get(client, 0) + 1
         level.executing += 1
         level.dispatched += 1
         return True
@@ -269,10 +272,11 @@ class Dispatcher:
     def leave(self, level: Level, client: str) -> None:
         """A client's request has ended: its seat is free."""
         level.executing -= 1
-        if level.limits.queues:
-            left = self._under_way.pop(client, 0) - 1
-            if left > 0:
-                self._under_way[client] = left
+        # The level may have had queues when it began and have none now, or the other way round.
+        counts = level.apart if client in level.apart else self._under_way
+        left = counts.pop(client, 0) - 1
+        if left > 0:
+            counts[client] = left
         if not self._ticking and any(one.waiting for one in self.levels.values()):
             self._tick_soon()
 

@@ -203,6 +203,25 @@ async def test_a_client_that_goes_as_its_time_is_up_takes_no_seat_away(turns: in
     assert (level.waiting, level.executing) == (0, 1)
 
 
+@pytest.mark.parametrize(("before", "after"), [(8, 0), (0, 8)])
+async def test_shares_are_right_after_a_level_got_or_lost_its_queues(before: int, after: int) -> None:
+    """What is counted as it begins is what is counted as it ends."""
+    dispatcher = _dispatcher(WIDE, Limits("other", seats=100, queues=before), worked=lambda: 0.0)
+    wide, other = dispatcher.levels["wide"], dispatcher.levels["other"]
+    for _ in range(70):  # more than the largest share
+        assert dispatcher.enter_at_once(other, "a")
+        await _spin(2)
+    assert dispatcher.enter_at_once(wide, "a")
+    dispatcher.configure([WIDE, Limits("other", seats=100, queues=after)])
+    for _ in range(70):
+        dispatcher.leave(other, "a")
+    dispatcher.enter_at_once(wide, "b")  # from now on shares count
+    await _spin(2)
+    assert dispatcher.enter_at_once(wide, "a")
+    await _spin(2)
+    assert not dispatcher.enter_at_once(wide, "a")
+
+
 async def test_idle_levels_lend_what_they_may() -> None:
     poor = Limits("poor", seats=1, queues=8)
     rich = Limits("rich", seats=4, lendable=2, queues=8)
