@@ -224,8 +224,8 @@ class Dispatcher:
                 self._meet(client)
             if self._begun >= self._pace or not self._may_begin(client) or not self._has_seat(level):
                 return False
-            if level.waiting and self._pace == PACE_ALONE:
-                return False
+            if level.waiting and (self._ticking or self._pace == PACE_ALONE):
+                return False  # those who wait may have the seat that is free
             self._begun += 1
             self._under_way[client] = self._under_way.get(client, 0) + 1
             if not self._ticking:

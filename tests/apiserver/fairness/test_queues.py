@@ -132,6 +132,20 @@ async def test_seats_bound_what_is_under_way() -> None:
     assert (crowd.begun, level.waiting, level.executing) == (["a"], 0, 0)
 
 
+async def test_who_comes_as_a_seat_becomes_free_does_not_pass_those_who_wait_for_it() -> None:
+    dispatcher = _dispatcher(NARROW)
+    level, crowd = dispatcher.levels["narrow"], Crowd(dispatcher)
+    assert dispatcher.enter_at_once(level, "a")
+    await _spin(2)
+    first = crowd.come(level, "b")
+    await _spin(5)
+    dispatcher.leave(level, "a")
+    second = crowd.come(level, "c")
+    assert not dispatcher.enter_at_once(level, "c")
+    await asyncio.gather(first, second)
+    assert crowd.begun == ["b", "c"]
+
+
 async def test_a_full_queue_refuses() -> None:
     dispatcher = _dispatcher(NARROW)
     level = dispatcher.levels["narrow"]
