@@ -123,7 +123,7 @@ class Level:
         queue = min(able, key=lambda one: (one.virtual, len(one.requests)), default=None)
         if queue is None:
             return None
-        self._now = queue.virtual
+        self._now = max(self._now, queue.virtual)  # a queue that could not begin is behind the others
         queue.virtual += 1.0
         waiting = queue.requests.popleft()
         self._settle(queue)

@@ -90,6 +90,20 @@ async def test_a_quiet_client_comes_before_what_a_noisy_one_has_waiting() -> Non
     assert Counter(crowd.begun) == {"noisy": 250, "quiet": 2}
 
 
+async def test_who_comes_after_one_that_was_held_back_does_not_pass_who_waits_longer() -> None:
+    """Virtual time does not run backwards to the queue of a client that had its share under way."""
+    level, loop = Level(WIDE), asyncio.get_running_loop()
+    for client in ("held", "long") * 20:
+        level.enqueue(client, client, loop.create_future())
+    for _ in range(10):
+        level.next(lambda client: client != "held")
+    level.next(lambda client: client == "held")
+    for _ in range(10):
+        level.enqueue("new", "new", loop.create_future())
+    served = [found.client for _ in range(10) if (found := level.next(lambda client: client != "held"))]
+    assert served.count("long") >= 3, served
+
+
 async def _company(dispatcher: Dispatcher) -> Level:
     """Two clients; one of them has its share under way and more that waits."""
     level = dispatcher.levels["wide"]
