@@ -215,6 +215,7 @@ class Dispatcher:
                 self.levels[name].configure(one)
             else:
                 self.levels[name] = Level(one)
+        self._wake()
 
     def enter_at_once(self, level: Level, client: str) -> bool:
         """Begin a client's request now, if nothing has to wait; to be ended with `leave`."""
@@ -277,8 +278,7 @@ class Dispatcher:
         left = counts.pop(client, 0) - 1
         if left > 0:
             counts[client] = left
-        if not self._ticking and any(one.waiting for one in self.levels.values()):
-            self._tick_soon()
+        self._wake()
 
     def _may_begin(self, client: str) -> bool:
         return self._pace == PACE_ALONE or self._under_way.get(client, 0) < self._share.size
@@ -294,6 +294,11 @@ class Dispatcher:
 
     def _least_virtual(self, level: Level) -> float:
         return min((one.virtual for one in self.levels.values() if one.waiting and one is not level), default=0.0)
+
+    def _wake(self) -> None:
+        """Somebody who waits may begin now."""
+        if not self._ticking and any(one.waiting for one in self.levels.values()):
+            self._tick_soon()
 
     def _tick_soon(self) -> None:
         self._ticking = True
@@ -328,8 +333,7 @@ class Dispatcher:
 
     def _look_again(self) -> None:
         self._looking = None
-        if not self._ticking and any(one.waiting for one in self.levels.values()):
-            self._tick_soon()
+        self._wake()
 
     def _next(self) -> tuple[Level, _Waiting] | None:
         able = [level for level in self.levels.values() if level.waiting and self._has_seat(level)]

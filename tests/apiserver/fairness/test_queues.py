@@ -160,6 +160,17 @@ async def test_who_comes_as_a_seat_becomes_free_does_not_pass_those_who_wait_for
     assert crowd.begun == ["b", "c"]
 
 
+async def test_new_seats_are_for_those_who_wait() -> None:
+    dispatcher = _dispatcher(NARROW)
+    level, crowd = dispatcher.levels["narrow"], Crowd(dispatcher)
+    assert dispatcher.enter_at_once(level, "a")
+    crowd.come(level, "a")
+    await _spin(5)
+    dispatcher.configure([Limits("narrow", seats=2, queues=8, hand=2, length=3)])
+    await _spin(3)
+    assert crowd.begun == ["a"]
+
+
 async def test_a_full_queue_refuses() -> None:
     dispatcher = _dispatcher(NARROW)
     level = dispatcher.levels["narrow"]
