@@ -164,11 +164,11 @@ class Guard:
             user = await self._user_of(request)
             if user is None:
                 return errors.Unauthorized("Unauthorized")
-            verb, path = _VERBS.get(request.method, request.method.lower()), request.url.path
+            verb, path = _VERBS.get(request.method, request.method.lower()), request.scope["path"]
             if await self._reviews.may(user, {"nonResourceAttributes": {"path": path, "verb": verb}}):
                 return None
         except (errors.StatusError, ConnectionProblem) as problem:
-            logger.warning("the API server does not say who may read %s: %s", request.url.path, problem)
+            logger.warning("the API server does not say who may read %s: %s", request.scope["path"], problem)
             return errors.InternalError("Internal error occurred: the API server cannot be asked who may do this")
         return errors.Forbidden(f'forbidden: User "{user.name}" cannot {verb} path "{path}"', {})
 

@@ -87,6 +87,7 @@ async def ask(guard: Guard, path: str, token: str = "", certificate: Any = None,
         pytest.param("/metrics", {"token": "good", "method": "POST"}, 403, "cannot post path", id="another-verb"),
         pytest.param("/debug", {"token": "good"}, 403, "cannot get path", id="another-path"),
         pytest.param("/metrics/", {}, 403, "cannot get path", id="with-a-slash"),
+        pytest.param("/met%09rics", {"token": "good"}, 403, "cannot get path", id="what-urls-leave-out"),
         pytest.param("//healthz", {}, 403, "cannot get path", id="two-slashes"),
     ],
 )
