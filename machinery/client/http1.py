@@ -31,6 +31,7 @@ from isal import isal_zlib
 CONNECT_SECONDS: Final = 10.0
 AHEAD: Final = 1 << 20  # bytes of a stream that may wait for their reader
 _GZIP: Final = 31  # zlib's word for it
+_GZIP_ERROR: Final = cast(type[Exception], isal_zlib.error)  # its stub has an instance
 _REPEATABLE: Final = frozenset(("GET", "OPTIONS", "PUT", "DELETE"))
 _PLAIN: Final = re.compile(r"[!-~]*")  # a target that needs no quotes: visible ASCII
 _CLEAN: Final = re.compile(r"[^\r\n\0]*")
@@ -114,7 +115,7 @@ class Response:
         if self.content and (b"content-encoding", b"gzip") in self.fields:
             try:
                 self.content = isal_zlib.decompress(self.content, _GZIP)
-            except isal_zlib.error as problem:
+            except _GZIP_ERROR as problem:
                 raise Broken(f"malformed gzip: {problem}") from problem
         return self.content
 
