@@ -207,6 +207,14 @@ async def test_one_that_cannot_be_heard_fails_the_pod_unless_it_may_be_ignored(a
         await _until(setup, lambda: setup.client.bindings)
 
 
+@pytest.mark.parametrize("blocking", [False, True])
+@pytest.mark.parametrize("url", ["http://host:port", "http://a..b"])
+async def test_an_address_that_cannot_be_one_is_nobodys(url: str, *, blocking: bool) -> None:
+    async with Extenders([configured(url, filterVerb="filter")], blocking=blocking) as one:
+        with pytest.raises(ExtenderProblem, match="Post"):
+            await one.ask(pod("p"), [node("n1")])
+
+
 async def test_it_is_asked_only_about_pods_that_want_what_it_manages() -> None:
     asked = Asked(filter=only())
     managed = [{"name": "example.com/gpu", "ignoredByScheduler": True}]
