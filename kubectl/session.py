@@ -4,6 +4,7 @@ The client is loaded only when a command speaks to a server: `skiff version --cl
 """
 
 import asyncio
+import errno
 import importlib
 import re
 import sys
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from machinery.client.rest import Client
 
 _WARNING: Final = re.compile(r'299 [^ ]+ "((?:\\.|[^"\\])*)"')
+
+_REFUSED: Final = f"[Errno {errno.ECONNREFUSED}] Connect call failed"  # asyncio's words for it
 
 
 class Session:
@@ -194,12 +197,7 @@ class Session:
 def unreachable(problem: OSError, server: str) -> Unreachable:
     """The connection problem in kubectl's words."""
     text = str(problem)
-    if (
-        "refused" in text.lower()
-        or "Connect call failed" in text
-        or "Cannot connect to host" in text
-        and "ssl" not in text
-    ):
+    if "refused" in text.lower() or _REFUSED in text:
         return Unreachable(refused(server), bare=True)
     return Unreachable(f"Unable to connect to the server: {text.partition(': ')[2] or text}", bare=True)
 

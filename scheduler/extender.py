@@ -14,8 +14,8 @@ victims. The best of those that are left is nominated, if the pod still waits by
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -64,15 +64,15 @@ class Extender:
         answer = await self._send(self.config.filter_verb, self._arguments(pod, nodes))
         if answer.get("error"):
             raise ExtenderProblem(str(answer["error"]))
+        with self._reading():
+            passed, refused, hopeless = self._passed(answer), *_reasons(answer)
         asked = {meta.name_of(node) for node in nodes}
-        passed = self._passed(answer)
         if foreign := passed - asked:
             url, name = self.config.url_prefix, min(foreign)
             text = f'extender "{url}" claims a filtered node "{name}" which is not found in the input node list'
             raise ExtenderProblem(text)
-        refused = {**opinion.refused, **(answer.get("failednodes") or {})}
-        hopeless = answer.get("failedandunresolvablenodes") or {}
-        return replace(opinion, fits=passed, refused={**refused, **hopeless}, hopeless={*opinion.hopeless, *hopeless})
+        refused = {**opinion.refused, **refused, **hopeless}
+        return replace(opinion, fits=passed, refused=refused, hopeless={*opinion.hopeless, *hopeless})
 
     def _passed(self, answer: Json) -> frozenset[str]:
         if self.config.node_cache_capable and answer.get("nodenames") is not None:
@@ -84,8 +84,9 @@ class Extender:
         """Scores to add, by node; raises ExtenderProblem."""
         answer = await self._send(self.config.prioritize_verb, self._arguments(pod, nodes))
         scale = self.config.weight * MAX_SCORE / MOST
-        listed = [_lowered(one) for one in answer.get("") or ()]
-        return {one.get("host") or "": float(one.get("score") or 0) * scale for one in listed}
+        with self._reading():
+            listed = [_lowered(one) for one in answer.get("") or ()]
+            return {one.get("host") or "": float(one.get("score") or 0) * scale for one in listed}
 
     async def bind(self, pod: Pod, node: str) -> Status:
         """Leave the binding to the extender."""
@@ -104,9 +105,11 @@ class Extender:
         answer = await self._send(self.config.preempt_verb, {"Pod": pod.obj, kind: shown})
         known = {(one.node, victim.uid): victim for one in candidates for victim in one.victims}
         agreed = []
-        for node, victims in (answer.get("nodenametometavictims") or {}).items():
+        with self._reading():
+            told = [(node, _victims(one)) for node, one in (answer.get("nodenametometavictims") or {}).items()]
+        for node, (uids, broken) in told:
             known |= {(node, other.uid): other for other in pods_on(node)}
-            found = self._agreed(node, _lowered(victims), known)
+            found = self._agreed(node, uids, broken, known)
             if found.victims:
                 agreed.append(found)
             elif not self.config.ignorable:
@@ -120,9 +123,8 @@ class Extender:
             pods = [victim.obj for victim in candidate.victims]
         return {"Pods": pods, "NumPDBViolations": candidate.broken_budgets}
 
-    def _agreed(self, node: str, victims: Json, known: Mapping[tuple[str, str], Pod]) -> Candidate:
+    def _agreed(self, node: str, uids: Sequence[str], broken: int, known: Mapping[tuple[str, str], Pod]) -> Candidate:
         """Any pods of the node may be named (upstream: extender.go, convertPodUIDToPod)."""
-        uids = [_lowered(one).get("uid") or "" for one in victims.get("pods") or ()]
         for uid in uids:
             if (node, uid) not in known:
                 raise ExtenderProblem(
@@ -130,12 +132,21 @@ class Extender:
                     "but the pod is not found on that node"
                 )
         chosen = by_importance(known[node, uid] for uid in uids)
-        return Candidate(node, tuple(chosen), victims.get("numpdbviolations") or 0)
+        return Candidate(node, tuple(chosen), broken)
 
     def _arguments(self, pod: Pod, nodes: Sequence[Json]) -> Json:
         if self.config.node_cache_capable:
             return {"Pod": pod.obj, "Nodes": None, "NodeNames": [meta.name_of(node) for node in nodes]}
         return {"Pod": pod.obj, "Nodes": {"metadata": {}, "items": list(nodes)}, "NodeNames": None}
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """What is in an answer is of any form: somebody else's code has made it."""
+        try:
+            yield
+        except (AttributeError, TypeError, ValueError) as problem:
+            text = f"cannot read the answer of extender {self.config.url_prefix}: {problem}"
+            raise ExtenderProblem(text) from problem
 
     async def _send(self, verb: str, arguments: Json) -> Json:
         """The answer with its fields in lower case, as Go reads them; a list stands under an empty name."""
@@ -241,6 +252,18 @@ def _resources(container: Json) -> set[str]:
 
 def _added(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
     return {name: one.get(name, 0.0) + other.get(name, 0.0) for name in {*one, *other}}
+
+
+def _reasons(answer: Json) -> tuple[dict[str, str], dict[str, str]]:
+    """Of nodes that do not pass, by name; the second are of those that no preemption helps."""
+    return {**(answer.get("failednodes") or {})}, {**(answer.get("failedandunresolvablenodes") or {})}
+
+
+def _victims(obj: Any) -> tuple[list[str], int]:
+    """Their uids, and how many budgets that breaks."""
+    victims = _lowered(obj)
+    uids = [str(_lowered(one).get("uid") or "") for one in victims.get("pods") or ()]
+    return uids, int(victims.get("numpdbviolations") or 0)
 
 
 def _lowered(obj: Any) -> Json:

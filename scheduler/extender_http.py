@@ -45,7 +45,7 @@ class _Http:
         """Status and body of the answer to JSON; raises OSError."""
         try:
             response = await self._http.post(url, content=body, headers={"content-type": "application/json"})
-        except httpx.HTTPError as problem:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:  # the last two: of addresses
             raise OSError(str(problem) or type(problem).__name__) from problem
         return response.status_code, response.content
 

@@ -110,7 +110,7 @@ class Level:
         queue = min(able, key=lambda one: (one.virtual, len(one.requests)), default=None)
         if queue is None:
             return None
-        self._now = queue.virtual
+        self._now = max(self._now, queue.virtual)  # a queue that could not begin is behind the others
         queue.virtual += 1.0
         waiting = queue.requests.popleft()
         self._settle(queue)
@@ -166,6 +166,7 @@ class Dispatcher:
                 self.levels[name].configure(one)
             else:
                 self.levels[name] = Level(one)
+        self._wake()
 
     def enter_at_once(self, level: Level, client: str) -> bool:
         """Begin a client's request now, if nothing has to wait; to be ended with `leave`."""
@@ -174,8 +175,8 @@ class Dispatcher:
             company.asks(client, asyncio.get_running_loop().time())
             if self._begun >= company.pace or not company.may_begin(client) or not self._has_seat(level):
                 return False
-            if level.waiting and company.pace != PACE_BESIDE_FEW:
-                return False
+            if level.waiting and (company.pace != PACE_BESIDE_FEW or level.executing + 1 >= limits.seats):
+                return False  # the last seat is for those who wait
             self._begun += 1
             if not self._ticking:
                 self._tick_soon()
@@ -205,7 +206,7 @@ class Dispatcher:
             level.forget(waiting)
             raise level.refuse("time-out") from problem
         except asyncio.CancelledError:
-            if turn.cancelled():
+            if turn.cancelled() or turn.exception() is not None:
                 level.forget(waiting)
             else:
                 self.leave(level, client)  # its turn came just when the client went
@@ -217,8 +218,7 @@ class Dispatcher:
         """A client's request has ended: its seat is free."""
         level.executing -= 1
         self._company.ends(client)
-        if not self._ticking and self._is_anybody_waiting():
-            self._tick_soon()
+        self._wake()
 
     def _is_anybody_waiting(self) -> bool:
         return any(one.waiting for one in self.levels.values())
@@ -234,6 +234,11 @@ class Dispatcher:
 
     def _least_virtual(self, level: Level) -> float:
         return min((one.virtual for one in self.levels.values() if one.waiting and one is not level), default=0.0)
+
+    def _wake(self) -> None:
+        """Somebody who waits may begin now."""
+        if not self._ticking and self._is_anybody_waiting():
+            self._tick_soon()
 
     def _tick_soon(self) -> None:
         self._ticking = True
@@ -259,8 +264,7 @@ class Dispatcher:
 
     def _look_again(self) -> None:
         self._looking = None
-        if not self._ticking and self._is_anybody_waiting():
-            self._tick_soon()
+        self._wake()
 
     def _next(self) -> tuple[Level, _Waiting] | None:
         able = [level for level in self.levels.values() if level.waiting and self._has_seat(level)]

@@ -6,7 +6,7 @@ A component asks the API server for something at each step it takes, and librari
 what the request itself costs (docs/performance.md). What is needed of HTTP is little: a head, a body, an answer.
 
 * A connection carries one request at a time. Free ones are kept, and the one that was used last is used first; a server
-  that closes one takes it out of the pool at once.
+  that closes one takes it out of the pool at once. Streams have their own: kept, each watch would leave one behind.
 * A request leaves in one write. An answer wakes whoever waits when it is whole; of a stream, when there is more of it.
 * A stream that is not read stops the server after AHEAD bytes.
 * A kept connection may close as a request leaves. Only where nothing of an answer came, and the method may be repeated,
@@ -31,6 +31,7 @@ from isal import isal_zlib
 CONNECT_SECONDS: Final = 10.0
 AHEAD: Final = 1 << 20  # bytes of a stream that may wait for their reader
 _GZIP: Final = 31  # zlib's word for it
+_GZIP_ERROR: Final = cast(type[Exception], isal_zlib.error)  # its stub has an instance
 _REPEATABLE: Final = frozenset(("GET", "OPTIONS", "PUT", "DELETE"))
 _PLAIN: Final = re.compile(r"[!-~]*")  # a target that needs no quotes: visible ASCII
 _CLEAN: Final = re.compile(r"[^\r\n\0]*")
@@ -54,6 +55,7 @@ class Response:
         self.status_code = 0
         self.fields: list[tuple[bytes, bytes]] = []
         self.content = b""
+        self.has_begun = False  # something of it came
         self.is_whole = False
         self.problem: Exception | None = None
 
@@ -106,11 +108,15 @@ class Response:
     async def aread(self) -> bytes:
         """All of the body; raises Broken."""
         while not self.is_whole:
+            self._resume()  # of a stream: all of it is wanted
             await self._more()
         self.content = b"".join(self._chunks)
         self._chunks.clear()
-        if (b"content-encoding", b"gzip") in self.fields:
-            self.content = isal_zlib.decompress(self.content, _GZIP)
+        if self.content and (b"content-encoding", b"gzip") in self.fields:
+            try:
+                self.content = isal_zlib.decompress(self.content, _GZIP)
+            except _GZIP_ERROR as problem:
+                raise Broken(f"malformed gzip: {problem}") from problem
         return self.content
 
     async def aiter_bytes(self) -> AsyncIterator[bytes]:
@@ -136,6 +142,7 @@ class _Connection(asyncio.Protocol):
         self._is_streamed = False
         self._ends_with_connection = False
         self._is_paused = False
+        self._is_given_up = False
         self.was_used = False
         self.is_lost = False
 
@@ -143,13 +150,14 @@ class _Connection(asyncio.Protocol):
         """Send a request; a streamed answer wakes its reader at each piece, another one when it is whole."""
         assert self._transport is not None
         self._is_streamed = is_streamed
+        self._ends_with_connection = False  # until its head says so
         self._answer = answer = Response(silence, self._go_on_reading)
         self._transport.write(request)
         return answer
 
     def close(self) -> None:
         """Give the connection up."""
-        self.is_lost = True
+        self.is_lost = self._is_given_up = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -170,7 +178,7 @@ class _Connection(asyncio.Protocol):
         self.is_lost = True
         self._pool.lost(self)
         if self._answer is not None:
-            ended_well = exc is None and self._ends_with_connection
+            ended_well = exc is None and self._ends_with_connection and not self._is_given_up
             self._answer.end(None if ended_well else Broken(str(exc or "") or "the server closed the connection"))
 
     def data_received(self, data: bytes) -> None:
@@ -178,13 +186,24 @@ class _Connection(asyncio.Protocol):
         if self._answer is None:  # nobody asked
             self.close()
             return
+        self._answer.has_begun = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as problem:
-            self._answer.end(Broken(f"malformed HTTP response: {problem}"))
+            if self._answer is not None:  # else it stands behind an answer
+                self._answer.end(Broken(f"malformed HTTP response: {problem}"))
             self.close()
 
+    def eof_received(self) -> None:
+        """The server is going: what is asked now would be lost."""
+        self.is_lost = True
+
     # the parser's callbacks
+
+    def on_message_begin(self) -> None:
+        """An answer begins, or what nobody asked for behind one."""
+        if self._answer is None:
+            self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One field."""
@@ -224,7 +243,7 @@ class _Connection(asyncio.Protocol):
             return
         self._answer = None
         self.was_used = True
-        if self._parser.should_keep_alive() and not self.is_lost:
+        if self._parser.should_keep_alive() and not self.is_lost and not self._is_streamed:
             self._go_on_reading()
             self._pool.freed(self)
         else:
@@ -245,6 +264,7 @@ class Connections:
         self._always = [("host", parts.netloc.rpartition("@")[2]), *headers]
         self._open: set[_Connection] = set()
         self._free: list[_Connection] = []
+        self._is_closed = False
         self._none_open = asyncio.Event()
         self._none_open.set()
 
@@ -266,7 +286,8 @@ class Connections:
             self._none_open.set()
 
     async def close(self) -> None:
-        """Close them all."""
+        """Close them all; those who still ask get Broken."""
+        self._is_closed = True
         for connection in tuple(self._open):
             connection.close()
         await self._none_open.wait()
@@ -275,13 +296,14 @@ class Connections:
         """Ask and have the whole answer; raises Broken, also after so many seconds."""
         asked = self._bytes(method, target, [*headers, ("accept-encoding", "gzip")], body)
         while True:
-            connection = self._free.pop() if self._free else await self._connect()
+            connection = self._kept() or await self._connect()
             was_used, answer = connection.was_used, connection.ask(asked, seconds)
             try:
                 await answer.aread()
                 return answer
             except Broken:
-                if not was_used or answer.status_code or method not in _REPEATABLE:
+                was_closed = connection.is_lost and not answer.has_begun  # otherwise it is silent, or talks nonsense
+                if not was_used or not was_closed or method not in _REPEATABLE:
                     raise
             finally:
                 if not answer.is_whole:
@@ -300,6 +322,14 @@ class Connections:
             if not answer.is_whole:
                 connection.close()
 
+    def _kept(self) -> _Connection | None:
+        """A free connection, the one that was used last; those that are about to close stay away."""
+        while self._free:
+            connection = self._free.pop()
+            if not connection.is_lost:
+                return connection
+        return None
+
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
         name = (self._server_name or self._host) if self._tls else None
@@ -314,8 +344,11 @@ class Connections:
                 )
         except TimeoutError as problem:
             raise Broken(f"no connection in {CONNECT_SECONDS:g} s") from problem
-        except OSError as problem:
+        except (OSError, UnicodeError) as problem:  # a host name that cannot be one is the latter
             raise Broken(str(problem) or type(problem).__name__) from problem
+        if self._is_closed:  # before, or meanwhile
+            connection.close()
+            raise Broken("the connections to this server are closed")
         return connection
 
     def _bytes(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes | None) -> bytes:

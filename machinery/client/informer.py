@@ -34,6 +34,7 @@ OnChange = Callable[[Json | None, Json | None], None]
 Trim = Callable[[Json], None]
 
 _WATCH_SECONDS: Final = 400
+_SHORT_SECONDS: Final = 1.0  # a watch that ends before, and brings nothing, counts as broken
 
 
 def without_managed_fields(obj: Json) -> None:
@@ -72,6 +73,7 @@ class Informer:
                 last = ""
             except (errors.Expired, errors.Gone):
                 self.revision = ""
+                await self._clock.sleep(backoff.next())
             except (errors.StatusError, ConnectionProblem, OSError, ValueError) as problem:
                 if str(problem) != last:
                     last = str(problem)
@@ -97,9 +99,17 @@ class Informer:
         self.synced.set()
 
     async def _watch(self, backoff: Backoff) -> None:
-        async for event in watch(self._client, self._scope, self.revision, timeout_seconds=_WATCH_SECONDS):
-            self._apply(event)
-            backoff.reset()
+        began, is_short = self._clock.monotonic(), True
+        try:
+            async for event in watch(self._client, self._scope, self.revision, timeout_seconds=_WATCH_SECONDS):
+                is_short = False
+                self._apply(event)
+        finally:
+            is_short = is_short and self._clock.monotonic() - began < _SHORT_SECONDS
+            if not is_short:
+                backoff.reset()
+        if is_short:
+            raise ConnectionProblem("the watch ended at once")
 
     def _apply(self, event: WatchEvent) -> None:
         if event.type == "DELETED":

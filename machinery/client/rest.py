@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from machinery.api import codec, errors, meta
 from machinery.api.codec import Json
 from machinery.api.kinds import Kind
-from machinery.client.config import ClientConfig
+from machinery.client.config import ClientConfig, ConfigError
 from machinery.client.http1 import Broken, Connections, Response
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,10 @@ class Client:
     async def __aenter__(self) -> "Client":
         self._tls = self.config.ssl_context()
         self._looked = time.monotonic(), _modified(self.config.certificate_file)
-        self._connections = Connections(self.config.server, self._tls, self.config.tls_server_name, self._always)
+        try:
+            self._connections = Connections(self.config.server, self._tls, self.config.tls_server_name, self._always)
+        except ValueError as problem:
+            raise ConfigError(f"invalid server address {self.config.server}: {problem}") from problem
         return self
 
     async def __aexit__(
@@ -189,10 +192,17 @@ class Client:
         modified = _modified(self.config.certificate_file)
         if modified and modified != known:
             try:
-                self._tls.load_cert_chain(self.config.certificate_file, self.config.key_file or None)
+                self._load_certificate(self._tls)
             except (OSError, ssl.SSLError) as problem:
                 logger.warning("%s cannot be used: %s", self.config.certificate_file, problem)
+                modified = known  # its key may come a moment later: look again
         self._looked = time.monotonic(), modified
+
+    def _load_certificate(self, tls: ssl.SSLContext) -> None:
+        pair = self.config.certificate_file, self.config.key_file or None
+        # A certificate without its key would take away the pair that is there: it is tried elsewhere first.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(*pair)
+        tls.load_cert_chain(*pair)
 
     def _headers(self, extra: Mapping[str, str] | None) -> dict[str, str]:
         self._follow_certificate()

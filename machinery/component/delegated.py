@@ -4,6 +4,7 @@ Upstream: k8s.io/apiserver's delegating authentication and authorization (authen
 client certificates of the authority that the API server trusts, TokenReview, SubjectAccessReview.
 """
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class Reviews:
 
     async def user_of_token(self, token: str) -> User | None:
         """Whose token it is, None for nobody's; raises StatusError, ConnectionProblem."""
-        key = b"token " + token.encode()
+        key = _digest(b"token " + token.encode())
         known = self._recall(key)
         if known is not None:
             user: User = known.value
@@ -78,7 +79,7 @@ class Reviews:
     async def may(self, user: User, attributes: Json) -> bool:
         """Whether a user may do what resourceAttributes or nonResourceAttributes say; raises as `user_of_token`."""
         spec: Json = {"user": user.name, "uid": user.uid, "groups": list(user.groups), **attributes}
-        key = codec.dumps(spec)
+        key = _digest(codec.dumps(spec))
         known = self._recall(key)
         if known is not None:
             return bool(known.value)
@@ -96,6 +97,11 @@ class Reviews:
         if len(self._memory) >= _MOST_REMEMBERED:
             self._memory.clear()
         self._memory[key] = _Remembered(value, self._clock.monotonic() + seconds)
+
+
+def _digest(question: bytes) -> bytes:
+    """Questions are as long as a stranger likes, and tokens are secrets: neither is kept."""
+    return hashlib.sha256(question).digest()
 
 
 def user_of_certificate(certificate: Mapping[str, Any]) -> User | None:
@@ -158,11 +164,11 @@ class Guard:
             user = await self._user_of(request)
             if user is None:
                 return errors.Unauthorized("Unauthorized")
-            verb, path = _VERBS.get(request.method, request.method.lower()), request.url.path
+            verb, path = _VERBS.get(request.method, request.method.lower()), request.scope["path"]
             if await self._reviews.may(user, {"nonResourceAttributes": {"path": path, "verb": verb}}):
                 return None
         except (errors.StatusError, ConnectionProblem) as problem:
-            logger.warning("the API server does not say who may read %s: %s", request.url.path, problem)
+            logger.warning("the API server does not say who may read %s: %s", request.scope["path"], problem)
             return errors.InternalError("Internal error occurred: the API server cannot be asked who may do this")
         return errors.Forbidden(f'forbidden: User "{user.name}" cannot {verb} path "{path}"', {})
 

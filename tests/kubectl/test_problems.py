@@ -3,6 +3,7 @@
 import pytest
 
 from kubectl.problems import CliError, Several, Sourced, code_of, explain, refused
+from kubectl.session import unreachable
 from machinery.api import errors, kinds
 
 NOT_FOUND = errors.not_found(kinds.PODS, "x")
@@ -52,3 +53,23 @@ def test_the_exit_code_is_one_unless_the_problem_has_its_own() -> None:
 
 def test_a_refused_connection_names_host_and_port() -> None:
     assert refused("https://127.0.0.1:6443").startswith("The connection to the server 127.0.0.1:6443 was refused")
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (
+            "[Errno 111] Connect call failed ('10.0.0.1', 6443)",
+            "The connection to the server 10.0.0.1:6443",
+        ),
+        ("[Errno 111] Connection refused", "The connection to the server 10.0.0.1:6443"),
+        ("[Errno 113] Connect call failed ('10.0.0.1', 6443)", "Unable to connect to the server: [Errno 113]"),
+        (
+            "[Errno -2] Name or service not known",
+            "Unable to connect to the server: [Errno -2] Name",
+        ),
+    ],
+)
+def test_only_what_was_refused_is_said_to_be(said: str, expected: str) -> None:
+    problem = unreachable(OSError(f"GET https://10.0.0.1:6443/api: {said}"), "https://10.0.0.1:6443")
+    assert str(problem).startswith(expected)

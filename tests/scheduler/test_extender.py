@@ -152,6 +152,13 @@ async def test_its_scores_count_ten_times_its_weight() -> None:
         assert opinion.scores == {"n2": 300.0, "n1": 0.0}
 
 
+@pytest.mark.parametrize("said", [[{"Host": "n2", "Score": "ten"}], [{"Host": ["n2"], "Score": 1}], {"": 5}])
+async def test_scores_that_cannot_be_read_do_not_count(said: Any) -> None:
+    async with placing(Asked(prioritize=lambda body: said), node("n2"), prioritizeVerb="prioritize", weight=1) as setup:
+        setup.add_pod("p")
+        await _until(setup, lambda: setup.client.bindings)
+
+
 async def test_it_binds_what_it_is_asked_to_bind() -> None:
     asked = Asked(bind=lambda body: {})
     async with placing(asked, bindVerb="bind") as setup:
@@ -182,6 +189,8 @@ async def test_a_binding_it_refuses_gives_the_resources_back() -> None:
             id="a-lie",
         ),
         pytest.param(lambda body: 3.0, "Post", id="no-answer-in-time"),
+        pytest.param(lambda body: {"Nodes": {"items": [1]}}, "cannot read the answer", id="nodes-of-another-form"),
+        pytest.param(lambda body: {"FailedNodes": ["n1"]}, "cannot read the answer", id="reasons-of-another-form"),
     ],
 )
 async def test_one_that_cannot_be_heard_fails_the_pod_unless_it_may_be_ignored(answer: Answer, message: str) -> None:
@@ -196,6 +205,14 @@ async def test_one_that_cannot_be_heard_fails_the_pod_unless_it_may_be_ignored(a
     async with placing(asked, ignorable=True, **facts) as setup:
         setup.add_pod("p")
         await _until(setup, lambda: setup.client.bindings)
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+@pytest.mark.parametrize("url", ["http://host:port", "http://a..b"])
+async def test_an_address_that_cannot_be_one_is_nobodys(url: str, *, blocking: bool) -> None:
+    async with Extenders([configured(url, filterVerb="filter")], blocking=blocking) as one:
+        with pytest.raises(ExtenderProblem, match="Post"):
+            await one.ask(pod("p"), [node("n1")])
 
 
 async def test_it_is_asked_only_about_pods_that_want_what_it_manages() -> None:
@@ -276,6 +293,7 @@ async def test_candidates_are_those_that_it_leaves(answer: Answer, expected: dic
     ("answer", "message", "ignored"),
     [
         pytest.param(lambda body: 500, "code 500", ["n1", "n2"], id="no-200"),
+        pytest.param(lambda body: {"NodeNameToMetaVictims": ["n1"]}, "cannot read", ["n1", "n2"], id="another-form"),
         pytest.param(agreeing_to(n1=["d"], n2=["c"]), "UID: uid-d. on node: n1, but", ["n1", "n2"], id="not-there"),
         pytest.param(agreeing_to(n1=[], n2=["c"]), 'at least one victim pod on node "n1"', ["n2"], id="no-victims"),
     ],

@@ -91,6 +91,20 @@ async def test_a_quiet_client_comes_before_what_a_noisy_one_has_waiting() -> Non
     assert Counter(crowd.begun) == {"noisy": 250, "quiet": 2}
 
 
+async def test_who_comes_after_one_that_was_held_back_does_not_pass_who_waits_longer() -> None:
+    """Virtual time does not run backwards to the queue of a client that had its share under way."""
+    level, loop = Level(WIDE), asyncio.get_running_loop()
+    for client in ("held", "long") * 20:
+        level.enqueue(client, client, loop.create_future())
+    for _ in range(10):
+        level.next(lambda client: client != "held")
+    level.next(lambda client: client == "held")
+    for _ in range(10):
+        level.enqueue("new", "new", loop.create_future())
+    served = [found.client for _ in range(10) if (found := level.next(lambda client: client != "held"))]
+    assert served.count("long") >= 3, served
+
+
 async def _company(dispatcher: Dispatcher) -> Level:
     """Two clients; one of them has its share under way and more that waits."""
     level = dispatcher.levels["wide"]
@@ -137,6 +151,31 @@ async def test_seats_bound_what_is_under_way() -> None:
     dispatcher.leave(level, "a")
     await asyncio.gather(*crowd.tasks)
     assert (crowd.begun, level.waiting, level.executing) == (["a"], 0, 0)
+
+
+async def test_who_comes_as_a_seat_becomes_free_does_not_pass_those_who_wait_for_it() -> None:
+    dispatcher = _dispatcher(NARROW)
+    level, crowd = dispatcher.levels["narrow"], Crowd(dispatcher)
+    assert dispatcher.enter_at_once(level, "a")
+    await _spin(2)
+    first = crowd.come(level, "b")
+    await _spin(5)
+    dispatcher.leave(level, "a")
+    second = crowd.come(level, "c")
+    assert not dispatcher.enter_at_once(level, "c")
+    await asyncio.gather(first, second)
+    assert crowd.begun == ["b", "c"]
+
+
+async def test_new_seats_are_for_those_who_wait() -> None:
+    dispatcher = _dispatcher(NARROW)
+    level, crowd = dispatcher.levels["narrow"], Crowd(dispatcher)
+    assert dispatcher.enter_at_once(level, "a")
+    crowd.come(level, "a")
+    await _spin(5)
+    dispatcher.configure([Limits("narrow", seats=2, queues=8, hand=2, length=3)])
+    await _spin(3)
+    assert crowd.begun == ["a"]
 
 
 async def test_a_full_queue_refuses() -> None:
@@ -196,6 +235,37 @@ async def test_a_client_that_goes_as_its_turn_comes_gives_its_seat_back() -> Non
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert (level.waiting, level.executing) == (0, 0)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_client_that_goes_as_its_time_is_up_takes_no_seat_away(turns: int) -> None:
+    dispatcher = _dispatcher(NARROW)
+    level = dispatcher.levels["narrow"]
+    assert dispatcher.enter_at_once(level, "a")
+    task = Crowd(dispatcher).come(level, "a", seconds=0.0)
+    await _spin(turns)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (level.waiting, level.executing) == (0, 1)
+
+
+@pytest.mark.parametrize(("before", "after"), [(8, 0), (0, 8)])
+async def test_shares_are_right_after_a_level_got_or_lost_its_queues(before: int, after: int) -> None:
+    """What is counted as it begins is what is counted as it ends."""
+    dispatcher = _dispatcher(WIDE, Limits("other", seats=100, queues=before), worked=lambda: 0.0)
+    wide, other = dispatcher.levels["wide"], dispatcher.levels["other"]
+    for _ in range(70):  # more than the largest share
+        assert dispatcher.enter_at_once(other, "a")
+        await _spin(2)
+    assert dispatcher.enter_at_once(wide, "a")
+    dispatcher.configure([WIDE, Limits("other", seats=100, queues=after)])
+    for _ in range(70):
+        dispatcher.leave(other, "a")
+    dispatcher.enter_at_once(wide, "b")  # from now on shares count
+    await _spin(2)
+    assert dispatcher.enter_at_once(wide, "a")
+    await _spin(2)
+    assert not dispatcher.enter_at_once(wide, "a")
 
 
 async def test_idle_levels_lend_what_they_may() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -123,6 +123,7 @@ async def test_a_header_cannot_smuggle_another() -> None:
             b"small",
             id="compressed",
         ),
+        pytest.param(b"HTTP/1.1 204 No Content\r\ncontent-encoding: gzip\r\n\r\n", b"", id="nothing-compressed"),
     ],
 )
 async def test_how_answers_end(answer: bytes, body: bytes) -> None:
@@ -159,11 +160,129 @@ async def test_a_kept_connection_that_closes_as_we_ask(method: str, asked: list[
     assert [len(one) for one in server.asked] == asked
 
 
+async def test_an_answer_without_a_length_tells_nothing_about_the_next() -> None:
+    """The end of the connection is the end of an answer only where that answer's head says so."""
+    async with connected(Server([b"HTTP/1.1 204 No Content\r\n\r\n", b""]).talk) as connections:
+        await ask(connections)
+        with pytest.raises(Broken, match="closed the connection"):
+            await ask(connections, "POST", body=b"{}")
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(b"", id="closes"),
+        pytest.param(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n", id="says-why"),
+    ],
+)
+async def test_a_kept_connection_that_is_closing_is_not_used(last: bytes) -> None:
+    """A POST would be lost on it, and is not repeated."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _request(reader)
+        writer.write(WHOLE)
+        await asyncio.sleep(0.05)
+        writer.write(last)
+        writer.close()
+
+    async with connected(talk) as connections:
+        await ask(connections)
+        (kept,) = connections._free
+        transport = kept._transport
+        assert transport is not None
+        async with asyncio.timeout(5):
+            while not transport.is_closing():
+                await asyncio.sleep(0)
+        assert await ask(connections, "POST", body=b"{}") == b"ok"
+
+
+@pytest.mark.parametrize(
+    "more", [pytest.param(WHOLE[:-4], id="half-an-answer"), pytest.param(b"nonsense\r\n\r\n", id="nonsense")]
+)
+async def test_what_stands_behind_an_answer_is_nobodys(more: bytes) -> None:
+    problems: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    closed = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _request(reader)
+        writer.write(WHOLE + more)
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        closed.set()
+        writer.close()
+
+    async with connected(talk) as connections:
+        assert await ask(connections) == b"ok"
+        await asyncio.wait_for(closed.wait(), 5)
+    assert problems == []
+
+
+async def test_closing_ends_what_is_under_way() -> None:
+    begun = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal begun
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while request := await _request(reader):
+                begun += 1
+                writer.write(b"" if b"/slow" in request else WHOLE)
+        writer.close()
+
+    async with connected(talk) as connections:
+        await ask(connections)
+        slow = asyncio.ensure_future(ask(connections, target="/slow"))
+        await asyncio.sleep(0.05)
+        await connections.close()
+        with pytest.raises(Broken):  # GET may be repeated, but there is nobody any more to do so
+            await slow
+        with pytest.raises(Broken, match="are closed"):
+            await ask(connections)
+    assert begun == 2
+
+
+async def test_an_answer_that_we_cut_short_is_not_whole() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nuntil the end")
+        await reader.read()
+        writer.close()
+
+    async with connected(talk) as connections, connections.stream("/", [], 5.0) as answer:
+        pieces = answer.aiter_bytes()
+        assert await anext(pieces) == b"until the end"
+        await connections.close()
+        with pytest.raises(Broken):
+            await anext(pieces)
+
+
+async def test_a_kept_connection_that_is_silent_is_not_tried_again() -> None:
+    """It may have happened, and whoever asks wants to know in time."""
+    asked = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await _request(reader):
+            asked.append(request.partition(b" ")[0])
+            await asyncio.sleep(0.01)  # so that two connections are opened
+            if asked[-1] == b"GET":
+                writer.write(WHOLE)
+
+    async with connected(talk) as connections:
+        await asyncio.gather(ask(connections), ask(connections))
+        with pytest.raises(Broken, match="no answer in 0.05 s"):
+            await connections.request("PUT", "/", [], b"{}", 0.05)
+        await asyncio.sleep(0.05)
+    assert asked == [b"GET", b"GET", b"PUT"]
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
         pytest.param(b"", "the server closed the connection", id="nothing"),
         pytest.param(WHOLE[:-1], "the server closed the connection", id="a-part"),
+        pytest.param(
+            WHOLE.replace(b"OK\r\n", b"OK\r\ncontent-encoding: gzip\r\n"), "malformed gzip", id="not-compressed"
+        ),
         pytest.param(b"SSH-2.0-OpenSSH\r\n", "malformed HTTP response", id="another-protocol"),
     ],
 )
@@ -179,6 +298,12 @@ async def test_nobody_there() -> None:
     connections = Connections(f"http://127.0.0.1:{port}", None)
     with pytest.raises(Broken, match="Connect call failed"):
         await ask(connections)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".test"])
+async def test_a_name_that_cannot_be_one(host: str) -> None:
+    with pytest.raises(Broken, match="label"):
+        await ask(Connections(f"http://{host}", None))
 
 
 async def test_silence_ends_and_closes() -> None:
@@ -234,6 +359,26 @@ async def test_a_stream_comes_piece_by_piece() -> None:
         assert [piece async for piece in pieces] == [b"two"]
 
 
+async def test_streams_leave_no_connections_behind() -> None:
+    answer = CHUNKED + b"3\r\none\r\n0\r\n\r\n"
+    closed = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal closed
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await _request(reader):
+                writer.write(answer)
+        closed += 1
+        writer.close()
+
+    async with connected(talk) as connections:
+        for _ in range(5):
+            async with connections.stream("/", [], 5.0) as found:
+                assert [piece async for piece in found.aiter_bytes()] == [b"one"]
+        await asyncio.sleep(0.1)
+        assert closed == 5
+
+
 async def test_a_stream_that_nobody_reads_stops_the_server() -> None:
     sent = 0
     piece = b"x" * 65536
@@ -256,6 +401,13 @@ async def test_a_stream_that_nobody_reads_stops_the_server() -> None:
         assert AHEAD < sent < 512 * len(piece)
         read = sum([len(one) async for one in answer.aiter_bytes()])
     assert read == 512 * len(piece)
+
+
+async def test_all_of_a_stream_may_be_wanted_at_once() -> None:
+    large = b"x" * (3 * AHEAD)
+    answer = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: %d\r\n\r\n" % len(large) + large
+    async with connected(Server([answer]).talk) as connections, connections.stream("/", [], 2.0) as found:
+        assert await found.aread() == large
 
 
 async def test_a_stream_that_breaks_says_so() -> None:

@@ -140,6 +140,26 @@ async def test_a_compacted_revision_makes_the_informer_list_again_and_tell_the_d
         running.cancel()
 
 
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param([], id="ends"),
+        pytest.param([{"type": "ERROR", "object": errors.Expired("too old", {}).status()}], id="is-too-late"),
+    ],
+)
+async def test_watches_that_end_at_once_are_asked_for_less_and_less_often(events: list[Json]) -> None:
+    api = _Api()
+    for _ in range(1000):
+        api.watches.put_nowait(events)
+    async with _running(api) as client, asyncio.TaskGroup() as group:
+        informers = Informers(client)
+        informers.watch(PODS)
+        task = group.create_task(informers.run())
+        await asyncio.sleep(1.0)
+        task.cancel()
+    assert 2 <= len(api.watched_from) <= 4
+
+
 async def test_equal_arguments_share_an_informer_and_late_handlers_see_what_is_there() -> None:
     api = _Api()
     api.items = [_pod("a", 1)]

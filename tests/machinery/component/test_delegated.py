@@ -1,5 +1,6 @@
 """Who may read what at a component's own port, by what the API server says."""
 
+import tracemalloc
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from machinery.api.codec import Json
 from machinery.api.kinds import Kind
 from machinery.client.rest import ConnectionProblem
 from machinery.component.delegated import (
+    ANONYMOUS,
     CERTIFICATE,
     DelegationFlags,
     Guard,
@@ -85,6 +87,7 @@ async def ask(guard: Guard, path: str, token: str = "", certificate: Any = None,
         pytest.param("/metrics", {"token": "good", "method": "POST"}, 403, "cannot post path", id="another-verb"),
         pytest.param("/debug", {"token": "good"}, 403, "cannot get path", id="another-path"),
         pytest.param("/metrics/", {}, 403, "cannot get path", id="with-a-slash"),
+        pytest.param("/met%09rics", {"token": "good"}, 403, "cannot get path", id="what-urls-leave-out"),
         pytest.param("//healthz", {}, 403, "cannot get path", id="two-slashes"),
     ],
 )
@@ -102,6 +105,21 @@ async def test_answers_are_remembered_for_a_while() -> None:
     await clock.advance(301)
     await ask(guard, "/metrics", "good")
     assert server.asked == 4
+
+
+async def test_long_questions_are_not_kept() -> None:
+    """Nobody has to say who he is to ask for a path."""
+    server: Any = Server()
+    reviews = Reviews(server, FakeClock())
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            path = f"/{number}/" + "x" * 50_000
+            assert not await reviews.may(ANONYMOUS, {"nonResourceAttributes": {"path": path, "verb": "get"}})
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 500_000
 
 
 @pytest.mark.parametrize("problem", [ConnectionProblem("refused"), errors.ServiceUnavailable("not now", {})])
