@@ -81,6 +81,12 @@ class Informer:
                 if isinstance(problem, errors.StatusError):
                     self.revision = ""
                 await self._clock.sleep(backoff.next())
+            except Exception as problem:  # what is said in another form must not end the process: read it all anew
+                if repr(problem) != last:
+                    last = repr(problem)
+                    logger.exception("%s: list and watch: what came is not understood", self._scope.kind.resource)
+                self.revision = ""
+                await self._clock.sleep(backoff.next())
 
     async def _list(self) -> None:
         scope = self._scope

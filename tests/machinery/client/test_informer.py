@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -88,6 +89,22 @@ async def test_no_server_is_a_connection_problem() -> None:
     async with Client(ClientConfig(f"http://127.0.0.1:{free_port()}")) as client:
         with pytest.raises(ConnectionProblem):
             await client.list(PODS)
+
+
+@pytest.mark.parametrize("line", [None, {"type": "ADDED"}, {"type": "ADDED", "object": 5}, [1]])
+async def test_an_informer_survives_lines_of_another_form(line: Any) -> None:
+    api = _Api()
+    api.items = [_pod("a", 1)]
+    async with _running(api) as client:
+        informers = Informers(client)
+        lister = informers.watch(PODS)
+        running = asyncio.ensure_future(informers.run())
+        await informers.wait_for_sync()
+        api.watches.put_nowait([line])
+        api.watches.put_nowait([{"type": "ADDED", "object": _pod("b", 2)}])
+        await _until(lambda: len(lister.list()) == 2)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_an_informer_lists_then_follows_the_watch() -> None:
