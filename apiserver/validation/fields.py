@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from machinery.api import errors, names
-from machinery.api.codec import Json
 from machinery.api.errors import FieldError
 
 Check = Callable[[str], list[str]]
@@ -135,11 +134,3 @@ def dns_label(value: str, path: str) -> list[FieldError]:
 def qualified_name(value: str, path: str) -> list[FieldError]:
     """A label key, resource name or the like."""
     return satisfies(value, path, names.is_qualified_name)
-
-
-def exactly_one(source: Json, members: Sequence[str], path: str, what: str) -> list[FieldError]:
-    """A union: one member must be set, more than one is forbidden."""
-    found = [name for name in members if source.get(name) is not None]
-    if not found:
-        return [errors.required(path, f"must specify {what}")]
-    return [errors.forbidden_field(child(path, name), f"may not specify more than 1 {what}") for name in found[1:]]

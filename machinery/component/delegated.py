@@ -117,9 +117,8 @@ class Delegation:
     """How a component's server decides who may read what."""
 
     reviews: Reviews
-    #: PEM; empty where client certificates do not count
-    authorities: str
-    open_paths: frozenset[str]
+    authorities: str = ""  # PEM; empty where client certificates do not count
+    open_paths: frozenset[str] = frozenset()  # that anybody may read
 
 
 class DelegationFlags(BaseModel):
@@ -137,17 +136,17 @@ class DelegationFlags(BaseModel):
 
 async def delegation(flags: DelegationFlags, client: Client) -> Delegation:
     """As the flags say; raises OSError for a file that cannot be read."""
-    authorities = await trusted_authorities(client, flags.client_ca_file)
+    authorities = await _trusted_authorities(client, flags.client_ca_file)
     return Delegation(Reviews(client), authorities, frozenset(flags.authorization_always_allow_paths))
 
 
 class Guard:
-    """An ASGI application that lets through who may read the path; `open_paths` are anybody's."""
+    """An ASGI application that lets through who may read the path."""
 
-    def __init__(self, app: ASGIApp, reviews: Reviews, open_paths: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, delegation: Delegation) -> None:
         self._app = app
-        self._reviews = reviews
-        self._open = open_paths
+        self._reviews = delegation.reviews
+        self._open = delegation.open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse in upstream's words."""
@@ -183,7 +182,7 @@ class Guard:
         return ANONYMOUS
 
 
-async def trusted_authorities(client: Client, file: str) -> str:
+async def _trusted_authorities(client: Client, file: str) -> str:
     """PEM of whose client certificates count: a file's, else what the API server publishes for the purpose.
 
     Empty where neither is there: then tokens are all that count. Raises OSError for a file that cannot be read.

@@ -52,7 +52,7 @@ async def serve_health(
     """Serve until cancelled; port 0 means nothing is served. `delegation` says who may read what; without, all do."""
     app: ASGIApp = health_app(checks, more)
     if delegation is not None:
-        app = Guard(app, delegation.reviews, delegation.open_paths)
+        app = Guard(app, delegation)
     if port:
         await serve(app, address, port, tls=tls, authorities=delegation.authorities if delegation else "")
 

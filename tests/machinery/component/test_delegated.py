@@ -18,6 +18,7 @@ from machinery.client.rest import ConnectionProblem
 from machinery.component.delegated import (
     ANONYMOUS,
     CERTIFICATE,
+    Delegation,
     DelegationFlags,
     Guard,
     Reviews,
@@ -62,7 +63,7 @@ def guarded(server: Any, clock: FakeClock | None = None) -> Guard:
         return PlainTextResponse("read")
 
     app = Starlette(routes=[Route(path, page, methods=["GET", "POST"]) for path in ("/metrics", "/healthz", "/debug")])
-    return Guard(app, Reviews(server, clock or FakeClock()), frozenset({"/healthz"}))
+    return Guard(app, Delegation(Reviews(server, clock or FakeClock()), open_paths=frozenset({"/healthz"})))
 
 
 async def ask(guard: Guard, path: str, token: str = "", certificate: Any = None, method: str = "GET") -> httpx.Response:
