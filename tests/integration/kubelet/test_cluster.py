@@ -2,13 +2,14 @@
 
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.integration.kubelet.cluster import NODE, Cluster
+from tests.integration.kubelet.cluster import API_PORT, NODE, Cluster
 from tests.integration.kubelet.machine import BUSYBOX_IMAGE, Machine
 
 LOOP = "trap 'exit 0' TERM; i=0; while true; do echo line $i; i=$((i+1)); sleep 0.2; done"
@@ -87,6 +88,41 @@ def test_a_pod_is_reached_with_logs_exec_attach_and_port_forward(cluster: Cluste
         forward.communicate()
     account = cluster.kubectl("exec", "web", "--", "ls", "/var/run/secrets/kubernetes.io/serviceaccount").stdout
     assert account.split() == ["ca.crt", "namespace", "token"]
+
+
+#: run in a pod by the node's own Python: the image has no TLS client of today
+ASK = """
+import os, ssl, urllib.error, urllib.request
+request = urllib.request.Request("{url}", headers={{"Authorization": "Bearer " + os.environ["TOKEN"]}})
+try:
+    with urllib.request.urlopen(request, context=ssl.create_default_context(cafile="{ca}")) as answer:
+        print(answer.status, answer.read().decode())
+except urllib.error.HTTPError as refusal:
+    print(refusal.code, refusal.read().decode())
+"""
+
+
+def test_a_pod_speaks_to_the_api_with_the_token_of_its_account(cluster: Cluster) -> None:
+    node = {"name": "node", "hostPath": {"path": "/"}}
+    mounted = {"volumeMounts": [{"name": "node", "mountPath": "/node"}]}
+    run_pod(cluster, "speaker", hostNetwork=True, volumes=[node], container=mounted)
+    url = f"https://127.0.0.1:{API_PORT}/api/v1/namespaces/default/pods/speaker"
+    script = ASK.format(url=url, ca=cluster.folder / "ca.crt")
+
+    def answer(before: str = "") -> tuple[int, dict[str, Any]]:
+        token = f"TOKEN={before}$(cat /var/run/secrets/kubernetes.io/serviceaccount/token)"
+        command = f"{token} exec chroot /node {sys.executable} -"
+        said = cluster.kubectl("exec", "-i", "speaker", "--", "sh", "-c", command, stdin=script).stdout
+        status, _, body = said.partition(" ")
+        return int(status), json.loads(body)
+
+    status, refusal = answer()
+    user = 'User "system:serviceaccount:default:default" cannot get resource "pods"'
+    assert (status, user in refusal["message"]) == (403, True)
+    cluster.kubectl("create", "rolebinding", "speaker", "--clusterrole=view", "--serviceaccount=default:default")
+    cluster.until(lambda: answer()[0] == 200)
+    assert answer()[1]["metadata"]["name"] == "speaker"
+    assert answer("x")[0] == 401
 
 
 def test_logs_are_followed_to_the_end_of_the_container(cluster: Cluster) -> None:
